@@ -1,0 +1,297 @@
+#!/usr/bin/env python3
+"""Times the same training step in PyTorch and in doppel, taking turns, and prints the ratio.
+
+    ninja -C build bench_step && /usr/bin/python3 bench/peers/pytorch_step.py
+    bench/peers/pytorch_step.py --arch lite --precision bf16 --rounds 5
+
+Runs with whatever PyTorch the Python at hand has (Debian: python3-torch). Both sides do all of a step: draw faces and
+warps, sample input and target out of 256 x 256 faces with 2 x 2 taps, encode all people's pictures at once, decode each
+person's, loss, backward, Adam, and lite's running average of the weights. PyTorch gets its best: before the rounds it
+tries channels_last and its usual layout, one thread and one for each processor, and keeps the fastest; its optimiser is
+the fused one where it has one, else the faster of the other two. Networks are written down here once more; a step's
+operations are counted on both sides, and the program stops when they differ.
+"""
+
+import argparse
+import copy
+import itertools
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+try:
+    import torch
+    import torch.nn as nn
+    import torch.nn.functional as F
+except ImportError:
+    sys.exit("pytorch_step.py: this Python has no PyTorch; on Debian: apt install python3-torch, then /usr/bin/python3")
+
+FACES, FACE_SIZE, SIZE, NODES = 32, 256, 64, 5
+ROTATION, ZOOM, SHIFT, FLIP, JITTER, INNER = math.radians(10), 0.05, 0.05, 0.4, 5.0, 160.0
+
+# nn/architecture.cc. down: (filters, kernel), stride 2; up: (filters, residual blocks).
+ARCHITECTURES = {
+    "original": dict(
+        batch=16, down=[(128, 5), (256, 5), (512, 5), (1024, 5)], code=1024, latent=1024, inter=(512, 0),
+        up=[(256, 0), (128, 0), (64, 0)], out_kernel=5, lr=5e-5, betas=(0.5, 0.999), average=0, dssim=0, window=0,
+    ),
+    "lite": dict(
+        batch=32, down=[(64, 5), (128, 3), (256, 3), (384, 3)], code=256, latent=256, inter=(256, 0),
+        up=[(128, 0), (96, 0), (48, 0)], out_kernel=3, lr=5e-4, betas=(0.9, 0.99), average=0.995, dssim=0.5, window=7,
+    ),
+}  # fmt: skip
+
+
+class Down(nn.Module):
+    def __init__(self, c, k, kernel):
+        super().__init__()
+        self.conv = nn.Conv2d(c, k, kernel, stride=2)
+        # SAME at stride 2 and an even size: one more after than before.
+        self.pad = ((kernel - 2) // 2, (kernel - 1) // 2) * 2
+
+    def forward(self, x):
+        return F.leaky_relu(self.conv(F.pad(x, self.pad)), 0.1, inplace=True)
+
+
+class Residual(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        self.conv0, self.conv1 = (nn.Conv2d(c, c, 3, padding=1) for _ in range(2))
+
+    def forward(self, x):
+        return F.leaky_relu(x + self.conv1(F.leaky_relu(self.conv0(x), 0.2, inplace=True)), 0.2, inplace=True)
+
+
+class Up(nn.Module):
+    def __init__(self, c, filters, residuals):
+        super().__init__()
+        self.conv = nn.Conv2d(c, 4 * filters, 3, padding=1)
+        self.residuals = nn.Sequential(*(Residual(filters) for _ in range(residuals)))
+
+    def forward(self, x):
+        return self.residuals(F.pixel_shuffle(F.leaky_relu(self.conv(x), 0.1, inplace=True), 2))
+
+
+class Encoder(nn.Module):
+    def __init__(self, a):
+        super().__init__()
+        channels = [3] + [filters for filters, _ in a["down"]]
+        self.down = nn.Sequential(*(Down(c, k, kernel) for c, (k, kernel) in zip(channels, a["down"])))
+        self.latent, side = a["latent"], SIZE >> len(a["down"])
+        self.dense0 = nn.Linear(side * side * channels[-1], a["code"])
+        self.dense1 = nn.Linear(a["code"], 4 * 4 * self.latent)
+        self.up = Up(self.latent, *a["inter"])
+
+    def forward(self, x):
+        x = self.dense1(self.dense0(self.down(x).flatten(1)))
+        return self.up(x.view(-1, self.latent, 4, 4))
+
+
+class Decoder(nn.Module):
+    def __init__(self, a):
+        super().__init__()
+        channels = [a["inter"][0]] + [filters for filters, _ in a["up"]]
+        self.up = nn.Sequential(*(Up(c, *up) for c, up in zip(channels, a["up"])))
+        self.out = nn.Conv2d(channels[-1], 3, a["out_kernel"], padding=a["out_kernel"] // 2)
+
+    def forward(self, x):
+        return torch.sigmoid(self.out(self.up(x)).float())
+
+
+def forward_flops(modules, x):
+    """Operations of convolutions and dense layers for one sample, and of the first layer alone."""
+    counts = []
+
+    def count(module, _, y):
+        per_output = module.weight[0].numel()
+        counts.append(2 * per_output * y[0].numel())
+
+    layers = [m for module in modules for m in module.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    hooks = [m.register_forward_hook(count) for m in layers]
+    with torch.no_grad():
+        for module in modules:
+            x = module(x)
+    for hook in hooks:
+        hook.remove()
+    return sum(counts), counts[0]
+
+
+class Warp:
+    """doppel's warp augmentation in batched tensor operations; the bilinear sampling is PyTorch's own."""
+
+    def __init__(self, faces):
+        self.faces = faces  # [people, FACES, 3, FACE_SIZE, FACE_SIZE] in 0..1
+        # Interpolation between the nodes at each of the 2 x 2 taps of each output pixel.
+        taps = (torch.arange(2 * SIZE) + 0.5) / (2 * SIZE) * (NODES - 1)
+        cell = taps.floor().clamp(max=NODES - 2)
+        self.blend = torch.zeros(2 * SIZE, NODES)
+        rows = torch.arange(2 * SIZE)
+        self.blend[rows, cell.long()] = 1 - (taps - cell)
+        self.blend[rows, cell.long() + 1] = taps - cell
+        axis = torch.linspace(-0.5, 0.5, NODES)
+        self.regular = torch.complex(*reversed(torch.meshgrid(axis, axis, indexing="ij")))  # [row, column]
+
+    def __call__(self, batch):
+        people = self.faces.shape[0]
+        n = people * batch
+        pick = torch.randint(FACES, (people, batch))
+        faces = torch.cat([self.faces[p].index_select(0, pick[p]) for p in range(people)])
+
+        def uniform(limit):
+            return (torch.rand(n, 1, 1) * 2 - 1) * limit
+
+        turn = torch.polar(1 + uniform(ZOOM), uniform(ROTATION)).reciprocal()
+        shift = torch.complex(uniform(SHIFT * FACE_SIZE), uniform(SHIFT * FACE_SIZE))
+        mirrored = torch.rand(n, 1, 1) < FLIP
+        moved = self.regular * INNER + torch.complex(torch.randn(n, NODES, NODES), torch.randn(n, NODES, NODES)) * JITTER
+        # Least squares over the complex numbers, from the moved nodes to the regular ones; the target uses its inverse.
+        centre = moved.mean((1, 2), keepdim=True)
+        around = moved - centre
+        fit = (self.regular * around.conj()).sum((1, 2), keepdim=True) / around.abs().square().sum((1, 2), keepdim=True)
+        target = self.regular / fit + centre
+
+        def sample(nodes):
+            nodes = (nodes - shift) * turn
+            x = torch.where(mirrored, -nodes.real, nodes.real)
+            grid = torch.stack([x, nodes.imag], 1) * (2 / FACE_SIZE)  # [n, 2, row, column], -1..1 across the face
+            grid = self.blend @ grid @ self.blend.T
+            taps = F.grid_sample(faces, grid.permute(0, 2, 3, 1), padding_mode="border", align_corners=False)
+            return F.avg_pool2d(taps, 2)
+
+        return sample(moved), sample(target)
+
+
+def dssim(y, t, window):
+    """Mean (1 - SSIM) / 2 over the windows inside the picture: separable Gaussian, sigma 1.5."""
+    n, c, h, w = y.shape
+    taps = torch.exp(-((torch.arange(window) - window // 2) ** 2) / (2 * 1.5**2))
+    taps = taps / taps.sum()
+    maps = torch.stack([y, t, y * y, t * t, y * t]).view(5 * n * c, 1, h, w)
+    maps = F.conv2d(F.conv2d(maps, taps.view(1, 1, window, 1)), taps.view(1, 1, 1, window))
+    my, mt, yy, tt, yt = maps.view(5, -1)
+    c1, c2 = 0.01**2, 0.03**2
+    ssim = (2 * my * mt + c1) * (2 * (yt - my * mt) + c2)
+    ssim = ssim / ((my * my + mt * mt + c1) * (yy - my * my + tt - mt * mt + c2))
+    return (1 - ssim.mean()) / 2
+
+
+class Trainer:
+    def __init__(self, a, precision, layout, foreach):
+        self.a, self.bf16, self.layout = a, precision == "bf16", layout
+        self.encoder, self.decoders = Encoder(a), [Decoder(a) for _ in range(2)]
+        self.modules = nn.ModuleList([self.encoder, *self.decoders]).to(memory_format=layout)
+        options = dict(lr=a["lr"], betas=a["betas"], eps=1e-7)
+        try:
+            self.adam = torch.optim.Adam(self.modules.parameters(), fused=True, **options)
+        except (RuntimeError, TypeError):  # no fused Adam on the CPU before PyTorch 2.4
+            self.adam = torch.optim.Adam(self.modules.parameters(), foreach=foreach, **options)
+        self.average = copy.deepcopy(self.modules) if a["average"] else None
+        self.warp = Warp(torch.rand(2, FACES, 3, FACE_SIZE, FACE_SIZE))
+
+    def step(self):
+        a = self.a
+        x, t = self.warp(a["batch"])
+        self.adam.zero_grad(set_to_none=True)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
+            latent = self.encoder(x.contiguous(memory_format=self.layout))
+            ys = [d(part) for d, part in zip(self.decoders, latent.split(a["batch"]))]
+        loss = 0
+        for y, target in zip(ys, t.split(a["batch"])):
+            loss = loss + (y - target).abs().mean()
+            if a["dssim"]:
+                loss = loss + a["dssim"] * dssim(y, target, a["window"])
+        loss.backward()
+        self.adam.step()
+        if self.average is not None:
+            with torch.no_grad():
+                for mean, p in zip(self.average.parameters(), self.modules.parameters()):
+                    mean.lerp_(p, 1 - a["average"])
+
+    def seconds(self, budget):
+        """Median of the steps that fit into `budget` seconds, after one that does not count."""
+        self.step()
+        times, start = [], time.perf_counter()
+        while not times or time.perf_counter() - start < budget:
+            before = time.perf_counter()
+            self.step()
+            times.append(time.perf_counter() - before)
+        return statistics.median(times)
+
+
+def fastest_trainer(a, precision):
+    """Tries threads, layouts and optimisers for a step or two each."""
+    best = None
+    layouts = [torch.channels_last, torch.contiguous_format]
+    for threads, layout, foreach in itertools.product(sorted({1, os.cpu_count()}), layouts, [True, False]):
+        torch.set_num_threads(threads)
+        trainer = Trainer(a, precision, layout, foreach)
+        took = trainer.seconds(1)
+        if best is None or took < best[0]:
+            best = (took, trainer, threads, foreach)
+    _, trainer, threads, foreach = best
+    torch.set_num_threads(threads)
+    layout = str(trainer.layout).replace("torch.", "")
+    print(f"pytorch {precision}: {threads} threads, {layout}, foreach={foreach}", file=sys.stderr)
+    return trainer
+
+
+def run_doppel(program, arch, batch, precision, seconds):
+    command = [program, "--arch", arch, "--batch", str(batch), "--precision", precision, "--seconds", str(seconds), "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        sys.exit(f"pytorch_step.py: {' '.join(command)} failed with exit code {done.returncode}")
+    (result,) = json.loads(done.stdout)
+    return result
+
+
+def main():
+    here = os.path.dirname(os.path.abspath(__file__))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--arch", choices=ARCHITECTURES, action="append")
+    parser.add_argument("--precision", choices=["bf16", "fp32"], action="append")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4, help="of each side in each round")
+    parser.add_argument("--program", default=os.path.normpath(os.path.join(here, "../../build/bench_step")))
+    args = parser.parse_args()
+    if not os.path.exists(args.program):
+        parser.error(f"{args.program} does not exist; build it, or name it with --program")
+    torch.manual_seed(1)
+
+    rows = []
+    for arch, precision in itertools.product(args.arch or ARCHITECTURES, args.precision or ["bf16", "fp32"]):
+        a = ARCHITECTURES[arch]
+        samples = 2 * a["batch"]
+        trainer = fastest_trainer(a, precision)
+        total, first = forward_flops([trainer.encoder, trainer.decoders[0]], torch.rand(1, 3, SIZE, SIZE))
+        step_flops = 3 * total - first  # fprop, dgrad, wgrad; nobody needs the pictures' gradient
+        ours, theirs = [], []
+        for _ in range(args.rounds):
+            result = run_doppel(args.program, arch, a["batch"], precision, args.seconds)
+            counted = result["gflops"] * 1e9 / result["samples_per_s"]
+            if abs(counted / step_flops - 1) > 0.01:
+                sys.exit(
+                    f"pytorch_step.py: {arch} is not the same network on both sides: {step_flops / 1e9:.3f} GFLOP a sample "
+                    f"here, {counted / 1e9:.3f} in doppel; bring ARCHITECTURES up to nn/architecture.cc"
+                )
+            ours.append(result["samples_per_s"])
+            theirs.append(samples / trainer.seconds(args.seconds))
+        ratios = sorted(o / t for o, t in zip(ours, theirs))
+        rows.append((arch, f"{a['batch']}+{a['batch']}", precision, ours, theirs, ratios))
+        del trainer
+
+    print(f"PyTorch {torch.__version__}, {args.rounds} rounds of {args.seconds:g} s a side, medians; augmentation on both sides")
+    print(f"{'arch':10s}{'batch':>8s}{'precision':>11s}{'doppel/s':>11s}{'pytorch/s':>11s}{'ratio':>8s}  (of rounds)")
+    for arch, batch, precision, ours, theirs, ratios in rows:
+        median = statistics.median
+        print(
+            f"{arch:10s}{batch:>8s}{precision:>11s}{median(ours):11.1f}{median(theirs):11.1f}{median(ratios):8.2f}"
+            f"  ({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        )
+
+
+if __name__ == "__main__":
+    main()

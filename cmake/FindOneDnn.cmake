@@ -1,0 +1,10 @@
+# oneDNN by its header and library: the package's own CMake file asks for OpenCL's headers, which the CPU engine never uses.
+find_path(ONEDNN_INCLUDE oneapi/dnnl/dnnl.hpp)
+find_library(ONEDNN_LIBRARY dnnl)
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(OneDnn REQUIRED_VARS ONEDNN_LIBRARY ONEDNN_INCLUDE)
+if(OneDnn_FOUND AND NOT TARGET doppel_onednn)
+  add_library(doppel_onednn INTERFACE)
+  target_include_directories(doppel_onednn SYSTEM INTERFACE ${ONEDNN_INCLUDE})
+  target_link_libraries(doppel_onednn INTERFACE ${ONEDNN_LIBRARY})
+endif()

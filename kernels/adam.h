@@ -1,0 +1,65 @@
+// Adam (Kingma and Ba 2015, algorithm 1) over one contiguous range: all parameters of a model at once.
+//
+//   m = beta1 m + (1 - beta1) g;   v = beta2 v + (1 - beta2) g^2
+//   w = w - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
+//   average = average + (1 - decay_t) (w - average)
+//
+// g is the gradient times the clip factor min(1, clip_norm / |g|) when clip_norm > 0. The average (Polyak and Juditsky
+// 1992) is what previews and swaps use; decay_t = min(ema_decay, (1 + t) / (10 + t)) forgets the start quickly.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "kernels/dtype.h"
+#include "kernels/stream.h"
+
+namespace doppel {
+
+struct AdamOptions {
+  float beta1 = 0.9f;
+  float beta2 = 0.999f;
+  float eps = 1e-7f;
+  float ema_decay = 0;  // 0: no average is kept
+  float clip_norm = 0;  // 0: no clipping
+};
+
+// What changes from step to step; lives in device memory and is advanced there.
+struct StepState {
+  uint64_t seed = 0;
+  uint64_t step = 0;  // steps done
+  float lr = 0;
+  float reserved = 0;
+};
+
+struct AdamRange {
+  float* w;        // [count] master weights, updated
+  float* m;        // [count] updated
+  float* v;        // [count] updated
+  const float* g;  // [count]
+  float* average;  // [count] updated, or null
+  Bf16* copy;      // [count] written: w rounded to bf16; or null
+  int64_t count;
+};
+
+// One element; t = step + 1 >= 1 is folded into the two corrections 1 / (1 - beta^t).
+inline void adam_element(float& w, float& m, float& v, float g, float lr, float correction1, float correction2,
+                         const AdamOptions& o) {
+  m = o.beta1 * m + (1 - o.beta1) * g;
+  v = o.beta2 * v + (1 - o.beta2) * g * g;
+  w -= lr * (m * correction1) / (std::sqrt(v * correction2) + o.eps);
+}
+
+// Uses state->lr and state->step (not advanced). `norm` [1]: the global norm of g when clipping, else not read.
+void adam(const AdamRange& range, const float* norm, const StepState* state, const AdamOptions& options, Stream stream);
+
+// norm[0] = sqrt(sum g^2), summed in double over fixed ranges in a fixed order.
+void global_norm(float* norm, const float* g, int64_t count, Stream stream);
+
+// state->step += 1.
+void advance(StepState* state, Stream stream);
+
+// The first index of a value that is NaN or infinite, or -1. Any type but u8.
+int64_t first_nonfinite(const void* x, int64_t count, DType type, Stream stream);
+
+}  // namespace doppel

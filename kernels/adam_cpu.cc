@@ -1,0 +1,77 @@
+#include <cmath>
+
+#include "kernels/adam.h"
+#include "kernels/parallel.h"
+
+namespace doppel {
+namespace {
+
+constexpr int64_t kGrain = 1 << 14;
+constexpr int kNormParts = 64;
+
+}  // namespace
+
+void adam(const AdamRange& range, const float* norm, const StepState* state, const AdamOptions& options, Stream) {
+  const double t = double(state->step) + 1;
+  const float correction1 = float(1 / (1 - std::pow(double(options.beta1), t)));
+  const float correction2 = float(1 / (1 - std::pow(double(options.beta2), t)));
+  const float clip = options.clip_norm > 0 && *norm > options.clip_norm ? options.clip_norm / *norm : 1;
+  const float keep = float(1 - std::min(double(options.ema_decay), (1 + t) / (10 + t)));
+  const float lr = state->lr;
+  const AdamOptions o = options;
+  float *w = range.w, *m = range.m, *v = range.v, *average = range.average;
+  const float* g = range.g;
+  Bf16* copy = range.copy;
+  parallel_for(range.count, kGrain, [=](int64_t begin, int64_t end) {
+    // Blocks stay in the first-level cache between the three loops, each of which vectorises.
+    for (int64_t block = begin; block < end; block += 1024) {
+      const int64_t stop = std::min(end, block + 1024);
+#pragma omp simd
+      for (int64_t i = block; i < stop; ++i)
+        adam_element(w[i], m[i], v[i], clip * g[i], lr, correction1, correction2, o);
+      if (average) {
+#pragma omp simd
+        for (int64_t i = block; i < stop; ++i) average[i] += keep * (w[i] - average[i]);
+      }
+      if (copy) {
+#pragma omp simd
+        for (int64_t i = block; i < stop; ++i) copy[i] = to_bf16(w[i]);
+      }
+    }
+  });
+}
+
+void global_norm(float* norm, const float* g, int64_t count, Stream) {
+  double partial[kNormParts];
+  parallel_for(kNormParts, 1, [&](int64_t part0, int64_t part1) {
+    for (int64_t part = part0; part < part1; ++part) {
+      double sum = 0;
+      const int64_t end = count * (part + 1) / kNormParts;
+#pragma omp simd reduction(+ : sum)
+      for (int64_t i = count * part / kNormParts; i < end; ++i) sum += double(g[i]) * g[i];
+      partial[part] = sum;
+    }
+  });
+  double sum = 0;
+  for (double p : partial) sum += p;
+  *norm = float(std::sqrt(sum));
+}
+
+void advance(StepState* state, Stream) {
+  state->step += 1;
+}
+
+int64_t first_nonfinite(const void* x, int64_t count, DType type, Stream) {
+  if (type == DType::bf16) {
+    const auto* p = static_cast<const Bf16*>(x);
+    for (int64_t i = 0; i < count; ++i)
+      if ((p[i].bits & 0x7F80u) == 0x7F80u) return i;
+  } else {
+    const auto* p = static_cast<const float*>(x);
+    for (int64_t i = 0; i < count; ++i)
+      if ((std::bit_cast<uint32_t>(p[i]) & 0x7F800000u) == 0x7F800000u) return i;
+  }
+  return -1;
+}
+
+}  // namespace doppel

@@ -1,0 +1,82 @@
+// 2D convolution (cross-correlation, as everywhere in the field), NHWC, with a fused epilogue.
+//
+//   z[n, p, q, k] = b[k] + sum over r, s, c of x[n, p*stride + r - pad_top, q*stride + s - pad_left, c] w[k, r, s, c]
+//   y = shuffle(f(z))
+//
+// x [N,H,W,C], w [K,R,S,C], b [K] (fp32), z [N,P,Q,K]; y is z's shape, or [N,2P,2Q,K/4] with the pixel shuffle
+// (kernels/pixel_shuffle.h). Elements outside x count as 0. x and w are of type `type`, y of `out_type`; sums are fp32.
+//
+// Backward, with dy of y's shape:
+//
+//   dz = unshuffle(dy) f'(y)               conv2d_backward_epilogue; also db[k] = sum over n, p, q of dz
+//   dx = sum over k, r, s of dz w          conv2d_dgrad
+//   dw = sum over n, p, q of dz x          conv2d_wgrad
+//
+// Every launcher writes (=) its outputs; none adds (+=). Outputs must not overlap inputs, except where said.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/activation.h"
+#include "kernels/dtype.h"
+#include "kernels/stream.h"
+
+namespace doppel {
+
+struct Conv2d {
+  int n, h, w, c;         // input
+  int k, r, s;            // output channels, filter
+  int stride;             // 1 or 2, both axes
+  int pad_top, pad_left;  // 0 .. r-1, 0 .. s-1
+  int pad_bottom, pad_right;
+  DType type;      // x, w, dz, dx
+  DType out_type;  // y, dy
+
+  int out_h() const { return (h + pad_top + pad_bottom - r) / stride + 1; }
+  int out_w() const { return (w + pad_left + pad_right - s) / stride + 1; }
+  int64_t out_pixels() const { return int64_t(n) * out_h() * out_w(); }
+  int64_t weights() const { return int64_t(k) * r * s * c; }
+  // Multiplications and additions of one of fprop, dgrad, wgrad, padding counted as if it were data.
+  double flops() const { return 2.0 * double(out_pixels()) * double(weights()); }
+  bool operator==(const Conv2d&) const = default;
+};
+
+struct Epilogue {
+  Activation activation = Activation::none;
+  float slope = 0;
+  bool shuffle = false;  // needs k % 4 == 0
+  bool operator==(const Epilogue&) const = default;
+};
+
+// TensorFlow's SAME: output = ceil(input / stride), the odd one of the padding goes to the bottom and the right.
+// Fills the paddings of `conv` from its other fields.
+void pad_same(Conv2d& conv);
+// Zero padding r/2, s/2 on all sides.
+void pad_symmetric(Conv2d& conv);
+
+// Throws std::invalid_argument when a field is out of the ranges above (even filters, empty outputs, k not divisible
+// for the shuffle).
+void check(const Conv2d& conv, const Epilogue& epilogue);
+
+// Bytes of scratch memory that the four launchers below need at `workspace` (64-byte aligned; contents are lost).
+struct ConvWorkspace {
+  size_t fprop = 0, backward_epilogue = 0, dgrad = 0, wgrad = 0;
+};
+ConvWorkspace conv2d_workspace(const Conv2d& conv, const Epilogue& epilogue, Stream stream);
+
+void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
+                  void* workspace, Stream stream);
+
+// dz [N,P,Q,K] of `type`; dy and y in y's shape, of `out_type`; db [K]. y is not read (may be null) without an
+// activation. Column sums are taken over a fixed number of row ranges in a fixed order: equal on every run and thread
+// count.
+void conv2d_backward_epilogue(void* dz, float* db, const void* dy, const void* y, const Conv2d& conv,
+                              const Epilogue& epilogue, void* workspace, Stream stream);
+
+void conv2d_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream);
+
+// dw [K,R,S,C] in fp32.
+void conv2d_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream);
+
+}  // namespace doppel

@@ -1,0 +1,32 @@
+// Dense layer: y[n, k] = b[k] + sum over c of x[n, c] w[k, c].  x [N,C], w [K,C], b [K] fp32, y [N,K].
+// x, w, y of type `type`; sums are fp32. Backward:  dx = dy w,  dw = dy^T x (fp32),  db[k] = sum over n of dy[n, k].
+// Every launcher writes its outputs. Outputs must not overlap inputs.
+#pragma once
+
+#include <cstddef>
+
+#include "kernels/dtype.h"
+#include "kernels/stream.h"
+
+namespace doppel {
+
+struct Dense {
+  int n, c, k;
+  DType type;
+
+  double flops() const { return 2.0 * n * c * k; }
+  bool operator==(const Dense&) const = default;
+};
+
+struct DenseWorkspace {
+  size_t fprop = 0, dgrad = 0, wgrad = 0;
+};
+DenseWorkspace dense_workspace(const Dense& dense, Stream stream);
+
+void dense_fprop(void* y, const void* x, const void* w, const float* b, const Dense& dense, void* workspace,
+                 Stream stream);
+void dense_dgrad(void* dx, const void* dy, const void* w, const Dense& dense, void* workspace, Stream stream);
+void dense_wgrad(float* dw, float* db, const void* x, const void* dy, const Dense& dense, void* workspace,
+                 Stream stream);
+
+}  // namespace doppel

@@ -1,0 +1,182 @@
+// DSSIM on the CPU: a separable Gaussian over five maps of each picture, and its transpose over three for the gradient
+// (docs/kernels/dssim.md derives it).
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/loss.h"
+#include "kernels/parallel.h"
+
+namespace doppel {
+namespace {
+
+constexpr int kMaxWindow = 15;
+constexpr int kMaps = 5;
+// Pictures are split into this many ranges at most; each has a scratch area of its own.
+constexpr int kParts = 16;
+
+struct Sizes {
+  int h, w, c, window;
+  int out_h() const { return h - window + 1; }
+  int out_w() const { return w - window + 1; }
+  int row() const { return w * c; }            // floats of an input row
+  int out_row() const { return out_w() * c; }  // floats of a blurred row
+  size_t map() const { return size_t(out_h()) * out_row(); }
+};
+
+// Scratch of one picture: kMaps blurred maps, rows of one being blurred, and three maps for the transpose.
+size_t scratch_floats(const Sizes& s) {
+  return kMaps * s.map() + kMaps * size_t(s.h) * s.out_row() + size_t(s.h) * s.out_row();
+}
+
+void gaussian(float* taps, const Dssim& d) {
+  double sum = 0, raw[kMaxWindow];
+  for (int i = 0; i < d.window; ++i) {
+    const double x = i - (d.window - 1) / 2.0;
+    raw[i] = std::exp(-x * x / (2 * double(d.sigma) * d.sigma));
+    sum += raw[i];
+  }
+  for (int i = 0; i < d.window; ++i) taps[i] = float(raw[i] / sum);
+}
+
+// Horizontal blurs of y, t, y^2, t^2, y t of one row.
+void blur_row(float* const* out, const float* y, const float* t, const float* taps, const Sizes& s) {
+  float *a = out[0], *b = out[1], *aa = out[2], *bb = out[3], *ab = out[4];
+  const int n = s.out_row();
+  for (int m = 0; m < kMaps; ++m) std::fill(out[m], out[m] + n, 0.f);
+  for (int k = 0; k < s.window; ++k) {
+    const float g = taps[k];
+    const float *yk = y + k * s.c, *tk = t + k * s.c;
+#pragma omp simd
+    for (int i = 0; i < n; ++i) {
+      const float u = yk[i], v = tk[i], gu = g * u, gv = g * v;
+      a[i] += gu;
+      b[i] += gv;
+      aa[i] += gu * u;
+      bb[i] += gv * v;
+      ab[i] += gu * v;
+    }
+  }
+}
+
+// SSIM at one position, and in place of the maps its derivatives with respect to mean(y), mean(y^2), mean(y t).
+inline float ssim(float& my, float mt, float& yy, float tt, float& yt, float c1, float c2) {
+  const float a1 = 2 * my * mt + c1, a2 = 2 * (yt - my * mt) + c2;
+  const float b1 = my * my + mt * mt + c1, b2 = (yy - my * my) + (tt - mt * mt) + c2;
+  const float inverse = 1 / (b1 * b2), value = a1 * a2 * inverse;
+  const float d_my = 2 * mt * (a2 - a1) * inverse - 2 * my * value * (1 / b1 - 1 / b2);
+  yt = 2 * a1 * inverse;
+  yy = -value / b2;
+  my = d_my;
+  return value;
+}
+
+// Returns the sum of SSIM over one picture and writes or adds scale * d(sum)/dy.
+double picture(float* dy, const float* y, const float* t, const float* taps, const Sizes& s, const Dssim& d,
+               float scale, bool accumulate, float* scratch) {
+  const int n = s.out_row();
+  const size_t rows_map = size_t(s.h) * n;
+  float* maps[kMaps];
+  float* rows[kMaps];
+  for (int m = 0; m < kMaps; ++m) {
+    maps[m] = scratch + m * s.map();
+    rows[m] = scratch + kMaps * s.map() + m * rows_map;
+  }
+  float* spare = scratch + kMaps * s.map() + kMaps * rows_map;
+
+  for (int i = 0; i < s.h; ++i) {
+    float* out[kMaps];
+    for (int m = 0; m < kMaps; ++m) out[m] = rows[m] + size_t(i) * n;
+    blur_row(out, y + size_t(i) * s.row(), t + size_t(i) * s.row(), taps, s);
+  }
+  for (int m = 0; m < kMaps; ++m)
+    for (int i = 0; i < s.out_h(); ++i) {
+      float* out = maps[m] + size_t(i) * n;
+      std::fill(out, out + n, 0.f);
+      for (int k = 0; k < s.window; ++k) {
+        const float g = taps[k];
+        const float* in = rows[m] + size_t(i + k) * n;
+#pragma omp simd
+        for (int j = 0; j < n; ++j) out[j] += g * in[j];
+      }
+    }
+
+  const float c1 = d.k1 * d.k1, c2 = d.k2 * d.k2;
+  double sum = 0;
+  float *my = maps[0], *mt = maps[1], *yy = maps[2], *tt = maps[3], *yt = maps[4];
+  for (int i = 0; i < s.out_h(); ++i) {
+    float row_sum = 0;
+    const size_t at = size_t(i) * n;
+#pragma omp simd reduction(+ : row_sum)
+    for (int j = 0; j < n; ++j) row_sum += ssim(my[at + j], mt[at + j], yy[at + j], tt[at + j], yt[at + j], c1, c2);
+    sum += double(row_sum);
+  }
+
+  // The transpose of the blur: vertical into `spare`, horizontal into the gradient.
+  if (!accumulate) std::fill(dy, dy + size_t(s.h) * s.row(), 0.f);
+  const float* derivatives[3] = {my, yy, yt};
+  for (int m = 0; m < 3; ++m) {
+    std::fill(spare, spare + rows_map, 0.f);
+    for (int i = 0; i < s.out_h(); ++i)
+      for (int k = 0; k < s.window; ++k) {
+        const float g = taps[k] * scale;
+        const float* in = derivatives[m] + size_t(i) * n;
+        float* out = spare + size_t(i + k) * n;
+#pragma omp simd
+        for (int j = 0; j < n; ++j) out[j] += g * in[j];
+      }
+    for (int i = 0; i < s.h; ++i)
+      for (int k = 0; k < s.window; ++k) {
+        const float g = taps[k];
+        const float* in = spare + size_t(i) * n;
+        const size_t at = size_t(i) * s.row() + size_t(k) * s.c;
+        float* out = dy + at;
+        const float *u = y + at, *v = t + at;
+        if (m == 0) {
+#pragma omp simd
+          for (int j = 0; j < n; ++j) out[j] += g * in[j];
+        } else if (m == 1) {
+#pragma omp simd
+          for (int j = 0; j < n; ++j) out[j] += 2 * g * in[j] * u[j];
+        } else {
+#pragma omp simd
+          for (int j = 0; j < n; ++j) out[j] += g * in[j] * v[j];
+        }
+      }
+  }
+  return sum;
+}
+
+int parts_of(const LossShape& shape) {
+  return std::min(kParts, shape.n);
+}
+
+}  // namespace
+
+size_t dssim_workspace(const LossShape& shape, const Dssim& dssim, Stream) {
+  const Sizes s{shape.h, shape.w, shape.c, dssim.window};
+  return parts_of(shape) * scratch_floats(s) * sizeof(float);
+}
+
+void dssim_loss(float* loss, float* dy, const float* y, const float* t, const LossShape& shape, const Dssim& dssim,
+                float weight, bool accumulate, void* workspace, Stream) {
+  const Sizes s{shape.h, shape.w, shape.c, dssim.window};
+  float taps[kMaxWindow];
+  gaussian(taps, dssim);
+  const int parts = parts_of(shape);
+  const size_t size = size_t(shape.h) * s.row();
+  const double count = double(shape.n) * double(s.map());
+  const float scale = float(-0.5 * weight / count);
+  double partial[kParts] = {};
+  parallel_for(parts, 1, [&](int64_t part0, int64_t part1) {
+    for (int64_t part = part0; part < part1; ++part) {
+      float* scratch = static_cast<float*>(workspace) + size_t(part) * scratch_floats(s);
+      for (int64_t i = int64_t(shape.n) * part / parts; i < int64_t(shape.n) * (part + 1) / parts; ++i)
+        partial[part] += picture(dy + i * size, y + i * size, t + i * size, taps, s, dssim, scale, accumulate, scratch);
+    }
+  });
+  double sum = 0;
+  for (double p : partial) sum += p;
+  *loss = float((1 - sum / count) / 2);
+}
+
+}  // namespace doppel

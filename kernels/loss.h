@@ -1,0 +1,37 @@
+// Image losses on fp32 pictures y (prediction) and t (target), both [N,H,W,C], values nominally 0..1. Each launcher
+// writes the loss, a single fp32 number, and the gradient `dy` of (weight * loss) with respect to y, which it writes
+// or, with `accumulate`, adds to what is there. Sums run over fixed ranges in a fixed order and in double.
+#pragma once
+
+#include <cstddef>
+
+#include "kernels/stream.h"
+
+namespace doppel {
+
+struct LossShape {
+  int n, h, w, c;
+};
+
+// Mean absolute error: mean |y - t|. The subgradient at 0 is 0.
+void l1_loss(float* loss, float* dy, const float* y, const float* t, const LossShape& shape, float weight,
+             bool accumulate, Stream stream);
+
+// Mean squared error: mean (y - t)^2.
+void mse_loss(float* loss, float* dy, const float* y, const float* t, const LossShape& shape, float weight,
+              bool accumulate, Stream stream);
+
+// Structural dissimilarity, mean (1 - SSIM) / 2 over all positions of the window that lie inside the picture (VALID),
+// all channels and pictures. SSIM as Wang, Bovik, Sheikh, Simoncelli, "Image quality assessment", 2004, equation 13,
+// dynamic range 1: a normalised Gaussian window of `window` taps (odd, 3..15, at most h and w).
+struct Dssim {
+  int window = 11;
+  float sigma = 1.5f;
+  float k1 = 0.01f;
+  float k2 = 0.03f;
+};
+size_t dssim_workspace(const LossShape& shape, const Dssim& dssim, Stream stream);
+void dssim_loss(float* loss, float* dy, const float* y, const float* t, const LossShape& shape, const Dssim& dssim,
+                float weight, bool accumulate, void* workspace, Stream stream);
+
+}  // namespace doppel

@@ -1,0 +1,109 @@
+#include "nn/safetensors.h"
+
+#include <cstring>
+#include <map>
+
+#include "runtime/atomic_file.h"
+#include "runtime/error.h"
+#include "runtime/json.h"
+
+namespace doppel {
+namespace {
+
+struct Section {
+  const char* prefix;
+  float* arena;
+};
+
+[[noreturn]] void damaged(const std::string& path, const std::string& why) {
+  throw Error(path + ": damaged weights: " + why + "; restore the model from a copy, or train into a new folder");
+}
+
+Json shape_of(const Parameter& p) {
+  Json shape = Json::array();
+  const bool vector = p.shape.n == 1 && p.shape.h == 1 && p.shape.w == 1;
+  if (!vector) shape.push(p.shape.n);
+  if (p.shape.h > 1 || p.shape.w > 1) shape.push(p.shape.h).push(p.shape.w);
+  return shape.push(p.shape.c);
+}
+
+}  // namespace
+
+SafetensorsFile write_safetensors(const std::string& path, const ParameterStore& store) {
+  const Section sections[] = {{"", store.weights.as<float>()},
+                              {"m.", store.m.as<float>()},
+                              {"v.", store.v.as<float>()},
+                              {"average.", store.average.as<float>()}};
+  Json header = Json::object();
+  header.set("__metadata__", Json::object().set("format", "doppel model").set("version", "1"));
+  size_t offset = 0;
+  for (const Section& section : sections) {
+    if (!section.arena) continue;
+    for (const Parameter& p : store.layout->parameters) {
+      const size_t bytes = size_t(p.shape.elements()) * sizeof(float);
+      Json entry = Json::object();
+      entry.set("dtype", "F32").set("shape", shape_of(p));
+      entry.set("data_offsets", Json::array().push(offset).push(offset + bytes));
+      header.set(section.prefix + p.name, entry);
+      offset += bytes;
+    }
+  }
+  std::string text = header.dump();
+  text.append((8 - text.size() % 8) % 8, ' ');  // the data stay aligned
+  const uint64_t length = text.size();
+
+  AtomicFile file(path);
+  unsigned crc = 0;
+  const auto put = [&](const void* data, size_t bytes) {
+    file.write(data, bytes);
+    crc = crc32(data, bytes, crc);
+  };
+  put(&length, sizeof length);
+  put(text.data(), text.size());
+  for (const Section& section : sections) {
+    if (!section.arena) continue;
+    for (const Parameter& p : store.layout->parameters)
+      put(section.arena + p.offset, size_t(p.shape.elements()) * sizeof(float));
+  }
+  file.commit();
+  return {sizeof length + text.size() + offset, crc};
+}
+
+void read_safetensors(const std::string& path, size_t bytes, unsigned crc, ParameterStore& store, bool for_training) {
+  const std::string content = read_file(path);
+  if (content.size() != bytes)
+    damaged(path,
+            "it has " + std::to_string(content.size()) + " bytes where " + std::to_string(bytes) + " were written");
+  if (crc32(content.data(), content.size()) != crc) damaged(path, "its checksum does not match");
+  uint64_t length = 0;
+  if (bytes < sizeof length) damaged(path, "it is empty");
+  std::memcpy(&length, content.data(), sizeof length);
+  if (length > bytes - sizeof length) damaged(path, "its header is cut short");
+  const Json header = Json::parse(std::string_view(content).substr(sizeof length, length), path);
+  const char* data = content.data() + sizeof length + length;
+  const size_t data_bytes = bytes - sizeof length - length;
+
+  const auto fill = [&](const std::string& name, const Parameter& p, float* arena) {
+    if (!header.has(name)) damaged(path, "the tensor " + name + " is missing");
+    const auto& offsets = header.at(name).at("data_offsets").elements();
+    const size_t size = size_t(p.shape.elements()) * sizeof(float);
+    const size_t begin = size_t(offsets.at(0).number()), end = size_t(offsets.at(1).number());
+    if (end > data_bytes || begin > end || end - begin != size)
+      damaged(path, "the tensor " + name + " has another size");
+    std::memcpy(arena + p.offset, data + begin, size);
+  };
+  for (const Parameter& p : store.layout->parameters) {
+    if (for_training) {
+      fill(p.name, p, store.weights.as<float>());
+      fill("m." + p.name, p, store.m.as<float>());
+      fill("v." + p.name, p, store.v.as<float>());
+      if (store.average.bytes()) fill("average." + p.name, p, store.average.as<float>());
+    } else {
+      const bool average = header.has("average." + p.name);
+      fill(average ? "average." + p.name : p.name, p, store.weights.as<float>());
+    }
+  }
+  refresh_copies(store);
+}
+
+}  // namespace doppel

@@ -1,0 +1,22 @@
+// The safetensors format: 8 bytes little-endian length, a JSON header {name: {dtype, shape, data_offsets}}, the data.
+#pragma once
+
+#include <string>
+
+#include "nn/parameters.h"
+
+namespace doppel {
+
+struct SafetensorsFile {
+  size_t bytes;
+  unsigned crc;  // CRC-32 of the whole file
+};
+
+// Writes weights, moments and the average (if kept) of every parameter, atomically. Throws Error naming the path.
+SafetensorsFile write_safetensors(const std::string& path, const ParameterStore& store);
+
+// Checks size and checksum, then fills the store: all arenas for training, else only the weights (from the average
+// where the file has one). Tensors that the store's layout does not name are ignored; a missing one is an Error.
+void read_safetensors(const std::string& path, size_t bytes, unsigned crc, ParameterStore& store, bool for_training);
+
+}  // namespace doppel

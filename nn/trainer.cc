@@ -1,0 +1,143 @@
+#include "nn/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "runtime/error.h"
+
+namespace doppel {
+namespace {
+
+// Mean colour of a face set's central part, 0..1; from at most a few hundred faces.
+void mean_colour(const PersonFaces& person, int size, float inner, double* mean) {
+  const int low = int(float(size) * (1 - inner) / 2), high = size - low;
+  const uint32_t stride = std::max(1u, person.faces / 256);
+  double sum[3] = {}, count = 0;
+  for (uint32_t f = 0; f < person.faces; f += stride)
+    for (int y = low; y < high; ++y)
+      for (int x = low; x < high; ++x) {
+        const uint8_t* p = person.pixels + ((size_t(f) * size + y) * size + x) * 3;
+        for (int c = 0; c < 3; ++c) sum[c] += p[c];
+        ++count;
+      }
+  for (int c = 0; c < 3; ++c) mean[c] = sum[c] / count / 255;
+}
+
+}  // namespace
+
+StepOptions step_options(const ModelDescription& model) {
+  StepOptions options;
+  options.arch = architecture(model.architecture);
+  options.arch.warp.face_size = model.face_size;
+  options.people = model.people;
+  options.batch = model.batch;
+  options.precision = model.precision == "bf16" ? DType::bf16 : DType::f32;
+  return options;
+}
+
+Trainer::Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end)
+    : model_(std::move(model)), end_(end) {
+  const StepOptions options = step_options(model_);
+  arch_ = options.arch;
+  const int count = int(people.size());
+  model_.size = arch_.size;
+  model_.inner = arch_.warp.inner;
+  if (model_.colour_shift.empty()) {
+    model_.colour_shift.assign(size_t(count) * 3, 0.f);
+    if (arch_.match_means) {
+      double target[3], own[3];
+      mean_colour(people.back(), model_.face_size, model_.inner, target);
+      for (int p = 0; p + 1 < count; ++p) {
+        mean_colour(people[size_t(p)], model_.face_size, model_.inner, own);
+        for (int c = 0; c < 3; ++c) model_.colour_shift[size_t(p * 3 + c)] = float(target[c] - own[c]);
+      }
+    }
+  }
+  for (int p = 0; p < count; ++p) {
+    faces_.pixels[p] = people[size_t(p)].pixels;
+    faces_.faces[p] = people[size_t(p)].faces;
+    std::copy_n(&model_.colour_shift[size_t(p) * 3], 3, faces_.shift[p]);
+  }
+
+  const auto layout = declare_parameters(arch_, model_.people);
+  store_ = make_store(layout, options.precision, arch_.adam.ema_decay > 0);
+  step_ = std::make_unique<TrainingStep>(options, layout, &faces_);
+  net_ = std::make_unique<Inference>(arch_, layout, model_.people, count * kPreviewRows, options.precision);
+  state_.seed = model_.seed;
+  state_.step = model_.iterations;
+  initialize(store_, model_.seed);
+  step_->bind(store_, &state_);
+  smooth_.assign(size_t(count), 0.f);
+
+  // The preview's pictures: evenly spaced faces, cut as a converter would cut them.
+  Warp plain;
+  plain.people = plain.batch = 1;
+  plain.face_size = model_.face_size;
+  plain.out_size = arch_.size;
+  plain.inner = model_.inner;
+  plain.rotation = plain.zoom = plain.shift = plain.flip = plain.jitter = 0;
+  const size_t pixels = size_t(arch_.size) * arch_.size * 3;
+  preview_inputs_.resize(size_t(count));
+  for (int p = 0; p < count; ++p)
+    for (int r = 0; r < kPreviewRows; ++r) {
+      const size_t face = size_t(double(faces_.faces[p]) * (r + 0.5) / kPreviewRows);
+      WarpFaces one{};
+      one.pixels[0] = faces_.pixels[p] + face * size_t(model_.face_size) * size_t(model_.face_size) * 3;
+      one.faces[0] = 1;
+      std::copy_n(faces_.shift[p], 3, one.shift[0]);
+      std::vector<float> picture(pixels), target(pixels);
+      warp_batch(picture.data(), target.data(), one, &state_, plain, {});
+      preview_inputs_[size_t(p)].push_back(std::move(picture));
+    }
+}
+
+void Trainer::resume(const std::string& folder) {
+  load_parameters(folder, store_, true);
+  state_.step = model_.iterations;
+  smooth_ = model_.losses;
+}
+
+float Trainer::learning_rate() const {
+  if (!arch_.decay) return model_.lr;
+  constexpr float kWarmup = 50, kConstant = 0.6f, kFloor = 0.05f;
+  double progress = 0;
+  if (end_.iterations > 0) progress = double(state_.step) / double(end_.iterations);
+  if (end_.minutes > 0) progress = std::max(progress, model_.seconds / (60 * end_.minutes));
+  const float warm = std::min(1.f, float(state_.step + 1) / kWarmup);
+  const double late = std::clamp((progress - kConstant) / (1 - kConstant), 0.0, 1.0);
+  return model_.lr * warm * float(kFloor + (1 - kFloor) * 0.5 * (1 + std::cos(late * 3.14159265358979)));
+}
+
+void Trainer::step(bool checked) {
+  const auto start = std::chrono::steady_clock::now();
+  state_.lr = learning_rate();
+  checked ? step_->program().run_checked() : step_->program().run();
+  model_.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  model_.iterations = state_.step;
+  losses_ = step_->losses();
+  for (size_t p = 0; p < losses_.size(); ++p) {
+    if (!std::isfinite(losses_[p].total))
+      throw Error("the loss of " + model_.people[p] + " is not finite at iteration " +
+                  std::to_string(model_.iterations) +
+                  "; the last checkpoint stands: go on from it with a smaller --lr, or with --precision fp32");
+    smooth_[p] += (losses_[p].l1 - smooth_[p]) * std::max(0.01f, 1 / float(model_.iterations));
+  }
+}
+
+bool Trainer::finished() const {
+  return (end_.iterations > 0 && model_.iterations >= end_.iterations) ||
+         (end_.minutes > 0 && model_.seconds >= 60 * end_.minutes);
+}
+
+void Trainer::save(const std::string& folder) {
+  model_.losses = smooth_;
+  save_model(folder, model_, store_);
+}
+
+Image Trainer::preview() {
+  net_->set_weights(store_.best());
+  return draw_preview(*net_, preview_inputs_, arch_.size);
+}
+
+}  // namespace doppel

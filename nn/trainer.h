@@ -1,0 +1,73 @@
+// A training run: a model, the faces it learns from, and how far it has come.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "nn/checkpoint.h"
+#include "nn/memory_plan.h"
+#include "nn/preview.h"
+#include "nn/training_step.h"
+
+namespace doppel {
+
+// One person's face set in memory.
+struct PersonFaces {
+  std::string name;
+  uint32_t faces = 0;               // at least 1
+  const uint8_t* pixels = nullptr;  // [faces, S, S, 3], S = ModelDescription::face_size
+};
+
+// When a run ends; 0: it does not.
+struct TrainingEnd {
+  uint64_t iterations = 0;
+  double minutes = 0;  // of training altogether, earlier runs included
+};
+
+class Trainer {
+ public:
+  // `model` says what to train (iterations 0: a fresh start) and `people` are in the order of model.people. Allocates
+  // everything the run needs.
+  Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end);
+
+  // Goes on from the checkpoint in `folder`: weights, moments and average, bit for bit.
+  void resume(const std::string& folder);
+
+  // One iteration. Throws Error when a loss is no longer finite. `checked` runs node by node and looks at every output.
+  void step(bool checked = false);
+  bool finished() const;
+
+  // Of the last iteration, by person.
+  const std::vector<TrainingStep::Loss>& losses() const { return losses_; }
+  // The same, averaged over the last hundred or so.
+  const std::vector<float>& smooth_losses() const { return smooth_; }
+  const ModelDescription& model() const { return model_; }
+  TrainingStep& training_step() { return *step_; }
+  const ParameterStore& store() const { return store_; }
+
+  void save(const std::string& folder);
+  // Some faces of each person: input, reconstruction, each swap, by the weights that a swap would use.
+  Image preview();
+
+  static constexpr int kPreviewRows = 4;  // faces of each person
+
+ private:
+  float learning_rate() const;
+
+  ModelDescription model_;
+  TrainingEnd end_;
+  Architecture arch_;
+  WarpFaces faces_{};
+  StepState state_;
+  ParameterStore store_;
+  std::unique_ptr<TrainingStep> step_;
+  std::unique_ptr<Inference> net_;
+  std::vector<std::vector<std::vector<float>>> preview_inputs_;  // [people][rows][S*S*3]
+  std::vector<TrainingStep::Loss> losses_;
+  std::vector<float> smooth_;
+};
+
+StepOptions step_options(const ModelDescription& model);
+
+}  // namespace doppel

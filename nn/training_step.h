@@ -1,0 +1,57 @@
+// One training step as a program: draw, encode all people's pictures at once, decode each person's rows, losses,
+// backward, optimiser.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "nn/architecture.h"
+#include "nn/parameters.h"
+#include "runtime/program.h"
+
+namespace doppel {
+
+struct StepOptions {
+  Architecture arch;
+  std::vector<std::string> people;  // sample i belongs to person i / batch
+  int batch = 0;                    // samples per person
+  DType precision = DType::bf16;
+  bool draw = true;  // false: the host gives the pictures with set_batch()
+};
+
+class TrainingStep {
+ public:
+  // `faces` must outlive the step; null unless options.draw. A dry step knows its bytes but cannot run.
+  TrainingStep(const StepOptions& options, std::shared_ptr<ParameterLayout> layout, const WarpFaces* faces,
+               bool dry = false);
+
+  void bind(ParameterStore& store, StepState* state);
+  // [people * batch, size, size, 3] each, 0..1.
+  void set_batch(const float* input, const float* target);
+  Program& program() { return *program_; }
+
+  struct Loss {
+    float total, l1, mse, dssim;
+  };
+  // Of each person, as of the last run.
+  std::vector<Loss> losses() const;
+
+  int fused_nodes() const { return fused_; }
+  int dropped_nodes() const { return dropped_; }
+  // Of one replay: convolutions and matrix products.
+  double flops() const;
+
+ private:
+  StepOptions options_;
+  std::unique_ptr<Program> program_;
+  ValueId state_ = kNoValue, input_ = kNoValue, target_ = kNoValue;
+  OptimizerArenas arenas_;
+  std::vector<ValueId> losses_;
+  int fused_ = 0, dropped_ = 0;
+};
+
+// Declares every parameter of the model in the order that numbers them: encoder, then the people's decoders.
+std::shared_ptr<ParameterLayout> declare_parameters(const Architecture& arch, const std::vector<std::string>& people);
+
+}  // namespace doppel

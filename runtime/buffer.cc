@@ -1,0 +1,61 @@
+#include "runtime/buffer.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+#include <algorithm>
+#include <cstdint>
+#include <fstream>
+#include <string>
+
+#include "runtime/error.h"
+
+namespace doppel {
+namespace {
+
+// The first number in a file of /proc or /sys; `otherwise` when there is none ("max", or no such file).
+uint64_t read_number(const char* path, uint64_t otherwise) {
+  std::ifstream file(path);
+  uint64_t value = 0;
+  return file >> value ? value : otherwise;
+}
+
+}  // namespace
+
+Buffer::Buffer(size_t bytes) : bytes_(bytes) {
+  if (bytes == 0) return;
+  void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (p == MAP_FAILED)
+    throw Error("out of memory: " + std::to_string(bytes >> 20) + " MiB could not be had; use a smaller --batch");
+  data_ = p;
+  // Arenas are swept from end to end every step: huge pages spare most of the page-table walks. A refusal costs
+  // nothing.
+  madvise(p, bytes, MADV_HUGEPAGE);
+}
+
+Buffer::~Buffer() {
+  if (data_) munmap(data_, bytes_);
+}
+
+size_t available_memory() {
+  uint64_t available = UINT64_MAX;
+  std::ifstream meminfo("/proc/meminfo");
+  std::string key, unit;
+  uint64_t kib = 0;
+  while (meminfo >> key >> kib) {
+    if (key == "MemAvailable:") available = kib * 1024;
+    std::getline(meminfo, unit);
+  }
+  const uint64_t limit = read_number("/sys/fs/cgroup/memory.max", UINT64_MAX);
+  const uint64_t used = read_number("/sys/fs/cgroup/memory.current", 0);
+  if (limit != UINT64_MAX) available = std::min(available, limit > used ? limit - used : 0);
+  return size_t(available);
+}
+
+size_t resident_memory() {
+  std::ifstream statm("/proc/self/statm");
+  uint64_t total = 0, resident = 0;
+  statm >> total >> resident;
+  return size_t(resident) * size_t(sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace doppel

@@ -1,0 +1,49 @@
+// Reverse-mode differentiation of a traced graph: walks the nodes backwards; each operator's rule appends ordinary
+// nodes.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <set>
+
+#include "runtime/graph.h"
+
+namespace doppel {
+
+// What an operator's rule works with.
+class Backward {
+ public:
+  explicit Backward(Graph& graph) : graph_(graph) {}
+
+  Graph& graph() { return graph_; }
+
+  // The gradient of an output, complete by now; kNoValue when nothing downstream depends on it.
+  ValueId of(ValueId v) const;
+
+  bool wanted(ValueId v) const { return graph_[v].needs_gradient; }
+
+  // Calls write(target) to append a node that writes (=) a gradient of `v` into `target`. The first writer's target is
+  // the gradient itself; a later one's is a temporary that is then added, so that rules need not know who came first.
+  void contribute(ValueId v, const std::function<void(ValueId target)>& write);
+
+  // The gradient of `v` has been computed already, by the forward pass (a loss writes it in the same sweep).
+  void set(ValueId v, ValueId gradient);
+
+ private:
+  ValueId gradient_value(ValueId v);
+
+  Graph& graph_;
+  std::map<ValueId, ValueId> gradients_;  // of owners and of views
+  std::set<ValueId> written_;
+  std::map<ValueId, int64_t> covered_;  // bytes of an owner's gradient that slices have written
+
+  friend void differentiate(Graph& graph);
+};
+
+// Appends the backward pass for every loss in the graph (a node that calls Backward::set).
+void differentiate(Graph& graph);
+
+// Removes nodes none of whose outputs is kept, external, or read by a node that stays. Returns how many.
+int drop_dead_nodes(Graph& graph);
+
+}  // namespace doppel

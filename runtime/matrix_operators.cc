@@ -1,0 +1,167 @@
+#include "runtime/matrix_operators.h"
+
+#include <cmath>
+#include <stdexcept>
+
+#include "runtime/gradient.h"
+#include "runtime/operators.h"
+
+namespace doppel {
+namespace {
+
+class ConvEpilogueBackwardOp : public Operator {
+ public:
+  ConvEpilogueBackwardOp(const Conv2d& conv, const Epilogue& epilogue) : conv_(conv), epilogue_(epilogue) {}
+  std::string name() const override { return "conv2d_backward_epilogue"; }
+  std::string fused() const override {
+    std::string what = "bias gradient";
+    if (epilogue_.activation != Activation::none) what += ", activation";
+    if (epilogue_.shuffle) what += ", un-shuffle";
+    return what;
+  }
+  size_t workspace(Stream s) const override { return conv2d_workspace(conv_, epilogue_, s).backward_epilogue; }
+  void run(const Arguments& a) const override {
+    conv2d_backward_epilogue(a.out[0], static_cast<float*>(a.out[1]), a.in[0], a.in[1], conv_, epilogue_, a.workspace,
+                             a.stream);
+  }
+
+ private:
+  Conv2d conv_;
+  Epilogue epilogue_;
+};
+
+class ConvDgradOp : public Operator {
+ public:
+  ConvDgradOp(const Conv2d& conv, const Epilogue& epilogue) : conv_(conv), epilogue_(epilogue) {}
+  std::string name() const override { return "conv2d_dgrad"; }
+  double flops() const override { return conv_.flops(); }
+  size_t workspace(Stream s) const override { return conv2d_workspace(conv_, epilogue_, s).dgrad; }
+  void run(const Arguments& a) const override {
+    conv2d_dgrad(a.out[0], a.in[0], a.in[1], conv_, a.workspace, a.stream);
+  }
+
+ private:
+  Conv2d conv_;
+  Epilogue epilogue_;
+};
+
+class ConvWgradOp : public Operator {
+ public:
+  ConvWgradOp(const Conv2d& conv, const Epilogue& epilogue) : conv_(conv), epilogue_(epilogue) {}
+  std::string name() const override { return "conv2d_wgrad"; }
+  double flops() const override { return conv_.flops(); }
+  size_t workspace(Stream s) const override { return conv2d_workspace(conv_, epilogue_, s).wgrad; }
+  void run(const Arguments& a) const override {
+    conv2d_wgrad(static_cast<float*>(a.out[0]), a.in[0], a.in[1], conv_, a.workspace, a.stream);
+  }
+
+ private:
+  Conv2d conv_;
+  Epilogue epilogue_;
+};
+
+class DenseDgradOp : public Operator {
+ public:
+  explicit DenseDgradOp(const Dense& dense) : dense_(dense) {}
+  std::string name() const override { return "dense_dgrad"; }
+  double flops() const override { return dense_.flops(); }
+  size_t workspace(Stream s) const override { return dense_workspace(dense_, s).dgrad; }
+  void run(const Arguments& a) const override {
+    dense_dgrad(a.out[0], a.in[0], a.in[1], dense_, a.workspace, a.stream);
+  }
+
+ private:
+  Dense dense_;
+};
+
+class DenseWgradOp : public Operator {
+ public:
+  explicit DenseWgradOp(const Dense& dense) : dense_(dense) {}
+  std::string name() const override { return "dense_wgrad"; }
+  std::string fused() const override { return "bias gradient"; }
+  double flops() const override { return dense_.flops(); }
+  size_t workspace(Stream s) const override { return dense_workspace(dense_, s).wgrad; }
+  void run(const Arguments& a) const override {
+    dense_wgrad(static_cast<float*>(a.out[0]), static_cast<float*>(a.out[1]), a.in[0], a.in[1], dense_, a.workspace,
+                a.stream);
+  }
+
+ private:
+  Dense dense_;
+};
+
+float glorot(double fan_in, double fan_out) {
+  return float(std::sqrt(6 / (fan_in + fan_out)));
+}
+
+}  // namespace
+
+void DenseOp::run(const Arguments& a) const {
+  dense_fprop(a.out[0], a.in[0], a.in[1], static_cast<const float*>(a.in[2]), dense_, a.workspace, a.stream);
+}
+
+void DenseOp::backward(Backward& b, const Node& node) const {
+  const ValueId x = node.in[0], w = node.in[1], dy = b.of(node.out[0]);
+  if (dy == kNoValue) return;
+  b.contribute(w, [&](ValueId dw) {
+    b.contribute(node.in[2], [&](ValueId db) {
+      b.graph().append(std::make_shared<DenseWgradOp>(dense_), {x, dy}, {dw, db});
+    });
+  });
+  b.contribute(x, [&](ValueId dx) { b.graph().append(std::make_shared<DenseDgradOp>(dense_), {dy, w}, {dx}); });
+}
+
+std::string ConvOp::name() const {
+  return "conv2d " + std::to_string(conv_.r) + "x" + std::to_string(conv_.s) + (conv_.stride == 2 ? " stride 2" : "");
+}
+
+std::string ConvOp::fused() const {
+  std::string what = "bias";
+  if (epilogue_.activation == Activation::leaky_relu) what += ", leaky ReLU";
+  if (epilogue_.activation == Activation::sigmoid) what += ", sigmoid";
+  if (epilogue_.shuffle) what += ", pixel shuffle";
+  return what;
+}
+
+void ConvOp::run(const Arguments& a) const {
+  conv2d_fprop(a.out[0], a.in[0], a.in[1], static_cast<const float*>(a.in[2]), conv_, epilogue_, a.workspace, a.stream);
+}
+
+void ConvOp::backward(Backward& b, const Node& node) const {
+  Graph& g = b.graph();
+  const ValueId x = node.in[0], w = node.in[1], bias = node.in[2], y = node.out[0], dy = b.of(y);
+  if (dy == kNoValue) return;
+  const ValueId dz = g.value("dz " + g[w].name, {conv_.n, conv_.out_h(), conv_.out_w(), conv_.k}, conv_.type);
+  b.contribute(bias, [&](ValueId db) {
+    g.append(std::make_shared<ConvEpilogueBackwardOp>(conv_, epilogue_), {dy, y}, {dz, db});
+  });
+  b.contribute(w, [&](ValueId dw) { g.append(std::make_shared<ConvWgradOp>(conv_, epilogue_), {x, dz}, {dw}); });
+  b.contribute(x, [&](ValueId dx) { g.append(std::make_shared<ConvDgradOp>(conv_, epilogue_), {dz, w}, {dx}); });
+}
+
+ValueId conv2d(Graph& g, ValueId x, const std::string& name, const ConvOptions& o) {
+  const Value in = g[x];
+  Conv2d conv{
+      in.shape.n, in.shape.h, in.shape.w, in.shape.c, o.filters, o.kernel, o.kernel,
+      o.stride,   0,          0,          0,          0,         in.type,  o.fp32_output ? DType::f32 : in.type};
+  o.padding == Padding::same ? pad_same(conv) : pad_symmetric(conv);
+  const double taps = double(o.kernel) * o.kernel;
+  const ValueId w =
+      g.operand(name + ".w", {o.filters, o.kernel, o.kernel, conv.c}, glorot(taps * conv.c, taps * conv.k));
+  const ValueId b = g.weight(name + ".b", {1, 1, 1, o.filters}, 0);
+  const ValueId y = g.value(name, {conv.n, conv.out_h(), conv.out_w(), conv.k}, conv.out_type);
+  g.append(std::make_shared<ConvOp>(conv, Epilogue{}), {x, w, b}, {y});
+  return y;
+}
+
+ValueId dense(Graph& g, ValueId x, const std::string& name, int units) {
+  const Value in = g[x];
+  if (in.shape.h != 1 || in.shape.w != 1) throw std::logic_error("dense of " + in.name + ": flatten it first");
+  const ValueId w = g.operand(name + ".w", {units, 1, 1, in.shape.c}, glorot(in.shape.c, units));
+  const ValueId b = g.weight(name + ".b", {1, 1, 1, units}, 0);
+  const ValueId y = g.value(name, {in.shape.n, 1, 1, units}, in.type);
+  g.append(std::make_shared<DenseOp>(Dense{in.shape.n, in.shape.c, units, in.type}), {x, w, b}, {y});
+  return y;
+}
+
+}  // namespace doppel

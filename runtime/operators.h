@@ -1,0 +1,66 @@
+// The operators as trace functions: each appends one node (kernels/*.h say the arithmetic) and returns its output.
+#pragma once
+
+#include "kernels/adam.h"
+#include "kernels/conv2d.h"
+#include "kernels/loss.h"
+#include "kernels/warp.h"
+#include "runtime/graph.h"
+
+namespace doppel {
+
+enum class Padding { same, symmetric };
+
+struct ConvOptions {
+  int filters = 0;  // K
+  int kernel = 3;   // R = S, odd
+  int stride = 1;
+  Padding padding = Padding::symmetric;
+  bool fp32_output = false;  // else the graph's compute type
+};
+
+// Declares the parameters name.w [K,R,S,C] and name.b [K]; weights start as Glorot uniform (Glorot and Bengio 2010, eq.
+// 16).
+ValueId conv2d(Graph& g, ValueId x, const std::string& name, const ConvOptions& options);
+
+// x [N,C] to [N,units]; parameters name.w [units,C] and name.b [units], Glorot uniform.
+ValueId dense(Graph& g, ValueId x, const std::string& name, int units);
+
+ValueId leaky_relu(Graph& g, ValueId x, float slope);
+ValueId sigmoid(Graph& g, ValueId x);
+// [N,H,W,4C] to [N,2H,2W,C].
+ValueId pixel_shuffle(Graph& g, ValueId x);
+// leaky_relu(a + b): the end of a residual block.
+ValueId add_leaky_relu(Graph& g, ValueId a, ValueId b, float slope);
+
+// Weighted sum of image losses between y and target (both fp32). Returns losses [1,4]: total, L1, MSE, DSSIM
+// (unweighted; 0 when its weight is 0).
+struct ImageLoss {
+  float l1 = 1, mse = 0, dssim = 0;
+  Dssim window;
+};
+ValueId image_loss(Graph& g, ValueId y, ValueId target, const ImageLoss& loss, const std::string& name);
+
+// Training pictures drawn by kernels/warp.h. `faces` must outlive the program. `state` is the external StepState.
+struct WarpOutputs {
+  ValueId input, target;
+};
+WarpOutputs warp(Graph& g, ValueId state, const Warp& options, const WarpFaces* faces);
+
+// x [..] fp32 to the graph's compute type (x itself in fp32).
+ValueId cast(Graph& g, ValueId x);
+
+// Adam over all parameters of the layout, then step += 1. External values: state and the arenas below.
+struct OptimizerArenas {
+  ValueId m = kNoValue, v = kNoValue, average = kNoValue;
+};
+OptimizerArenas append_adam(Graph& g, ValueId state, const AdamOptions& options);
+
+// y += x.
+void append_accumulate(Graph& g, ValueId y, ValueId x);
+
+// Joins convolution, activation and pixel shuffle that follow each other and have no other reader into one node each.
+// Returns how many nodes were absorbed. To be called before differentiate(): a fused node has a fused gradient.
+int fuse(Graph& g);
+
+}  // namespace doppel

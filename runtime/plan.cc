@@ -1,0 +1,84 @@
+#include "runtime/plan.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace doppel {
+namespace {
+
+constexpr size_t kAlign = 64;
+
+size_t aligned(size_t bytes) {
+  return (bytes + kAlign - 1) / kAlign * kAlign;
+}
+
+}  // namespace
+
+size_t place(std::vector<Range>& ranges) {
+  std::vector<size_t> order(ranges.size());
+  std::iota(order.begin(), order.end(), size_t(0));
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return ranges[a].bytes > ranges[b].bytes; });
+  std::vector<const Range*> placed;  // by offset
+  size_t total = 0;
+  for (size_t index : order) {
+    Range& range = ranges[index];
+    const size_t bytes = aligned(range.bytes);
+    size_t at = 0;
+    for (const Range* other : placed) {
+      if (other->last < range.first || range.last < other->first) continue;
+      if (other->offset >= at + bytes) break;
+      at = std::max(at, other->offset + aligned(other->bytes));
+    }
+    range.offset = at;
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), &range,
+                                   [](const Range* a, const Range* b) { return a->offset < b->offset; }),
+                  &range);
+    total = std::max(total, at + bytes);
+  }
+  return total;
+}
+
+Plan make_plan(const Graph& graph, Stream stream) {
+  const int nodes = int(graph.nodes.size());
+  std::vector<Range> lives(graph.values.size(), Range{0, 0, nodes, -1});
+  for (int i = 0; i < nodes; ++i) {
+    const auto touch = [&](ValueId v) {
+      Range& life = lives[size_t(graph.owner(v))];
+      life.first = std::min(life.first, i);
+      life.last = std::max(life.last, i);
+    };
+    for (ValueId v : graph.nodes[size_t(i)].in) touch(v);
+    for (ValueId v : graph.nodes[size_t(i)].out) touch(v);
+  }
+
+  std::vector<Range> ranges;
+  std::vector<size_t*> targets;
+  Plan plan;
+  plan.offset.assign(graph.values.size(), 0);
+  plan.workspace.assign(graph.nodes.size(), 0);
+  for (size_t v = 0; v < graph.values.size(); ++v) {
+    const Value& value = graph.values[v];
+    if (value.base != kNoValue || value.role == Role::external) continue;
+    if (value.role == Role::kept) lives[v].first = 0, lives[v].last = nodes;
+    if (lives[v].last < 0) continue;
+    ranges.push_back({0, value.bytes(), lives[v].first, lives[v].last});
+    targets.push_back(&plan.offset[v]);
+  }
+  for (int i = 0; i < nodes; ++i) {
+    const size_t bytes = graph.nodes[size_t(i)].op->workspace(stream);
+    if (bytes == 0) continue;
+    ranges.push_back({0, bytes, i, i});
+    targets.push_back(&plan.workspace[size_t(i)]);
+  }
+  plan.arena_bytes = place(ranges);
+  for (size_t i = 0; i < ranges.size(); ++i) *targets[i] = ranges[i].offset;
+  for (int i = 0; i < nodes; ++i) {
+    size_t live = 0;
+    for (const Range& r : ranges)
+      if (r.first <= i && i <= r.last) live += aligned(r.bytes);
+    plan.peak_live_bytes = std::max(plan.peak_live_bytes, live);
+  }
+  return plan;
+}
+
+}  // namespace doppel

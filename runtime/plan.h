@@ -1,0 +1,29 @@
+// Where each value lives in the arena, found from lifetimes before the first step runs.
+#pragma once
+
+#include <vector>
+
+#include "runtime/graph.h"
+
+namespace doppel {
+
+struct Range {
+  size_t offset = 0, bytes = 0;
+  int first = 0, last = 0;  // nodes, inclusive
+};
+
+// Gives each range an offset (multiple of 64) such that ranges that are alive at the same time do not overlap; returns
+// the bytes of the arena. Greedy by size: the largest range first, each at the lowest gap that holds it (as in
+// Pisarchyk and Lee, "Efficient memory management for deep neural net inference", 2020, section 5).
+size_t place(std::vector<Range>& ranges);
+
+struct Plan {
+  std::vector<size_t> offset;     // [values] in the arena; only owners in the arena have one
+  std::vector<size_t> workspace;  // [nodes] in the arena
+  size_t arena_bytes = 0;
+  size_t peak_live_bytes = 0;  // the most that is alive at any node: no placement can need less
+};
+
+Plan make_plan(const Graph& graph, Stream stream);
+
+}  // namespace doppel

@@ -1,0 +1,45 @@
+// A planned graph with memory: replays its nodes on fixed pointers.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "runtime/buffer.h"
+#include "runtime/graph.h"
+#include "runtime/plan.h"
+
+namespace doppel {
+
+class Program {
+ public:
+  // Plans and, unless `dry`, allocates the arena. A dry program knows its bytes but cannot run.
+  Program(Graph graph, Stream stream, bool dry = false);
+
+  // Gives an external value its memory. All external values that nodes touch must be bound before run().
+  void bind(ValueId external, void* memory);
+  // A kept or bound value's memory.
+  void* data(ValueId v) const;
+
+  void run();
+  // Node by node; throws Error naming the node and the value as soon as an output holds a NaN or an infinity.
+  void run_checked();
+  // Seconds of each node in one replay.
+  std::vector<double> run_timed();
+
+  size_t arena_bytes() const { return plan_.arena_bytes; }
+  const Graph& graph() const { return graph_; }
+  // The plan as text: one line a node with its shapes, bytes, place and what was fused, and the sums.
+  std::string describe() const;
+
+ private:
+  void resolve();
+
+  Graph graph_;
+  Stream stream_;
+  Plan plan_;
+  Buffer arena_;
+  std::vector<void*> bound_;      // [values]
+  std::vector<Arguments> calls_;  // [nodes], resolved at the first run
+};
+
+}  // namespace doppel

@@ -1,0 +1,82 @@
+// Runs the launchers of kernels/conv2d.h on guarded buffers.
+#pragma once
+
+#include "kernels/conv2d.h"
+#include "kernels/harness.h"
+#include "kernels/reference.h"
+
+namespace doppel::testing {
+
+enum class Padding { same, symmetric, none };
+
+inline Conv2d make_conv(int n, int h, int w, int c, int k, int r, int s, int stride, Padding padding) {
+  Conv2d conv{n, h, w, c, k, r, s, stride, 0, 0, 0, 0, DType::f32, DType::f32};
+  if (padding == Padding::same) pad_same(conv);
+  if (padding == Padding::symmetric) pad_symmetric(conv);
+  return conv;
+}
+
+inline std::string describe(const Conv2d& v, const Epilogue& e) {
+  std::ostringstream out;
+  out << "x [" << v.n << "," << v.h << "," << v.w << "," << v.c << "] w [" << v.k << "," << v.r << "," << v.s << ","
+      << v.c << "] stride " << v.stride << " pad " << v.pad_top << "," << v.pad_left << "," << v.pad_bottom << ","
+      << v.pad_right << " " << name_of(v.type) << " to " << name_of(v.out_type) << " activation " << int(e.activation)
+      << (e.shuffle ? " shuffled" : "");
+  return out.str();
+}
+
+// Inputs of one convolution, and what its launchers make of them.
+struct ConvRun {
+  Conv2d conv;
+  Epilogue epilogue;
+  Buffer x, w, b;
+  Buffer y, dy, dz, db, dx, dw;
+  ConvWorkspace sizes;
+  bool workspaces_intact = true;
+
+  // Weights are about 1 / sqrt(terms), so that z is about 1.
+  ConvRun(const Conv2d& v, const Epilogue& e, uint64_t seed)
+      : conv(v),
+        epilogue(e),
+        x(v.type, uniform(seed, int64_t(v.n) * v.h * v.w * v.c)),
+        w(v.type, scaled(uniform(seed + 1, v.weights()), 2 / std::sqrt(double(v.r * v.s * v.c)))),
+        b(DType::f32, uniform(seed + 2, v.k, -0.5f, 0.5f)),
+        y(v.out_type, v.out_pixels() * v.k),
+        dy(v.out_type, uniform(seed + 3, v.out_pixels() * v.k)),
+        dz(v.type, v.out_pixels() * v.k),
+        db(DType::f32, v.k),
+        dx(v.type, x.count()),
+        dw(DType::f32, v.weights()),
+        sizes(conv2d_workspace(v, e, {})) {
+    check(conv, epilogue);
+  }
+
+  void fprop() {
+    with_workspace(sizes.fprop,
+                   [&](void* p) { conv2d_fprop(y.data(), x.data(), w.data(), b.f32(), conv, epilogue, p, {}); });
+  }
+  void backward_epilogue() {
+    const void* saved = epilogue.activation == Activation::none ? nullptr : y.data();
+    with_workspace(sizes.backward_epilogue, [&](void* p) {
+      conv2d_backward_epilogue(dz.data(), db.f32(), dy.data(), saved, conv, epilogue, p, {});
+    });
+  }
+  void dgrad() {
+    with_workspace(sizes.dgrad, [&](void* p) { conv2d_dgrad(dx.data(), dz.data(), w.data(), conv, p, {}); });
+  }
+  void wgrad() {
+    with_workspace(sizes.wgrad, [&](void* p) { conv2d_wgrad(dw.f32(), x.data(), dz.data(), conv, p, {}); });
+  }
+  void all() { fprop(), backward_epilogue(), dgrad(), wgrad(); }
+
+ private:
+  // The workspace is filled with NaN each time: nothing may be read from it that was not written before.
+  template <typename Body>
+  void with_workspace(size_t bytes, Body&& body) {
+    Buffer workspace(DType::u8, int64_t(bytes));
+    body(workspace.data());
+    workspaces_intact = workspaces_intact && workspace.guards_intact();
+  }
+};
+
+}  // namespace doppel::testing

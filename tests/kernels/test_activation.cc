@@ -1,0 +1,127 @@
+// Activations and sums that no convolution carries along.
+#include "kernels/activation.h"
+
+#include "kernels/harness.h"
+#include "kernels/reference.h"
+
+using namespace doppel;
+using namespace doppel::testing;
+
+namespace {
+
+struct Case {
+  Activation f;
+  float slope;
+};
+constexpr Case kCases[] = {
+    {Activation::none, 0}, {Activation::leaky_relu, 0.1f}, {Activation::leaky_relu, 0.2f}, {Activation::sigmoid, 0}};
+constexpr int64_t kCounts[] = {1, 2, 3, 7, 15, 16, 17, 31, 33, 1000, 40001};
+
+// Values of both signs, zeros, and some far out where the sigmoid saturates.
+Doubles inputs(uint64_t seed, int64_t count) {
+  Doubles v = uniform(seed, count, -4, 4);
+  for (size_t i = 0; i < v.size(); i += 7) v[i] = i % 2 ? 0 : v[i] * 20;
+  return v;
+}
+
+// Evaluating a formula of a few operations in fp32, then rounding to `type`.
+Doubles allowed(const Doubles& want, DType type, double operations) {
+  Doubles a = absolute(want);
+  return scaled(a, operations * kRound + 1.01 * unit_roundoff(type));
+}
+
+}  // namespace
+
+TEST_CASE("activations agree with the reference", "[activation]") {
+  for (const DType type : {DType::f32, DType::bf16})
+    for (const auto& [f, slope] : kCases)
+      for (const int64_t count : kCounts) {
+        INFO("f " << int(f) << " slope " << slope << " count " << count << " " << name_of(type));
+        const Buffer x(type, inputs(1, count)), other(type, inputs(2, count)), dy(type, uniform(3, count));
+        Buffer y(type, count), dx(type, count), sum(type, count);
+        activation_forward(y.data(), x.data(), count, type, f, slope, {});
+        Doubles want(size_t(count), 0.0), want_dx = want, want_sum = want, cancelled = want;
+        for (int64_t i = 0; i < count; ++i) {
+          const double s = x[i] + other[i];
+          want[size_t(i)] = reference::activate(f, x[i], double(slope));
+          want_sum[size_t(i)] = reference::activate(f, s, double(slope));
+          // The fp32 sum is off by 2^-24 of itself, which the sigmoid's exponential turns into |s| 2^-24 of y.
+          cancelled[size_t(i)] = std::abs(want_sum[size_t(i)] * s) * kRound;
+        }
+        // exp(-z) for large |z|: its argument's rounding counts |z| times, and |z| is below 88.
+        CHECK(mismatch(y, want, allowed(want, type, f == Activation::sigmoid ? 8 : 2)) == "");
+
+        activation_backward(dx.data(), dy.data(), y.data(), count, type, f, slope, {});
+        Doubles spread(size_t(count), 0.0);
+        for (int64_t i = 0; i < count; ++i)
+          want_dx[size_t(i)] = dy[i] * reference::activation_derivative(f, y[i], double(slope));
+        CHECK(mismatch(dx, want_dx, allowed(want_dx, type, 4)) == "");
+
+        add_activation_forward(sum.data(), x.data(), other.data(), count, type, f, slope, {});
+        Doubles wide = allowed(want_sum, type, 8);
+        for (size_t i = 0; i < wide.size(); ++i) wide[i] += cancelled[i];
+        CHECK(mismatch(sum, want_sum, wide) == "");
+      }
+}
+
+TEST_CASE("activations work in place", "[activation]") {
+  for (const DType type : {DType::f32, DType::bf16})
+    for (const auto& [f, slope] : kCases) {
+      const int64_t count = 40001;
+      const Doubles x = inputs(1, count);
+      Buffer apart(type, count), in(type, x), place(type, x), dy(type, uniform(2, count)), dx(type, count);
+      activation_forward(apart.data(), in.data(), count, type, f, slope, {});
+      activation_forward(place.data(), place.data(), count, type, f, slope, {});
+      CHECK(apart.same_bits(place));
+      activation_backward(dx.data(), dy.data(), apart.data(), count, type, f, slope, {});
+      activation_backward(dy.data(), dy.data(), apart.data(), count, type, f, slope, {});
+      CHECK(dx.same_bits(dy));
+
+      Buffer a(type, x), b(type, uniform(3, count)), sum(type, count);
+      add_activation_forward(sum.data(), a.data(), b.data(), count, type, f, slope, {});
+      Buffer as_a(type, x), as_b(type, b.values());
+      add_activation_forward(as_a.data(), as_a.data(), b.data(), count, type, f, slope, {});
+      add_activation_forward(as_b.data(), a.data(), as_b.data(), count, type, f, slope, {});
+      CHECK(sum.same_bits(as_a));
+      CHECK(sum.same_bits(as_b));
+    }
+}
+
+TEST_CASE("accumulate adds", "[activation]") {
+  for (const DType type : {DType::f32, DType::bf16})
+    for (const int64_t count : kCounts) {
+      Buffer y(type, uniform(1, count)), x(type, uniform(2, count));
+      Doubles want = y.values();
+      for (int64_t i = 0; i < count; ++i) want[size_t(i)] += x[i];
+      accumulate(y.data(), x.data(), count, type, {});
+      CHECK(mismatch(y, want, allowed(want, type, 1)) == "");
+    }
+}
+
+TEST_CASE("activations keep what is not finite", "[activation]") {
+  for (const DType type : {DType::f32, DType::bf16})
+    for (const auto& [f, slope] : kCases)
+      for (const int64_t at : {0, 13, 39}) {
+        Buffer x(type, uniform(1, 40)), zero(type, Doubles(40)), y(type, 40), sum(type, 40), dx(type, 40);
+        x.set(at, double(NAN));
+        activation_forward(y.data(), x.data(), 40, type, f, slope, {});
+        add_activation_forward(sum.data(), zero.data(), x.data(), 40, type, f, slope, {});
+        activation_backward(dx.data(), x.data(), zero.data(), 40, type, Activation::leaky_relu, 0.1f, {});
+        for (int64_t i = 0; i < 40; ++i) {
+          CHECK(std::isnan(y[i]) == (i == at));
+          CHECK(std::isnan(sum[i]) == (i == at));
+          CHECK(std::isnan(dx[i]) == (i == at));
+        }
+      }
+}
+
+TEST_CASE("activation derivatives agree with finite differences", "[activation]") {
+  const double h = 1e-4;
+  for (const auto& [f, slope] : kCases)
+    for (double z = -3.05; z < 3; z += 0.1) {  // never within h of 0, where the leaky ReLU has no derivative
+      const double s = double(slope);
+      const double measured = (reference::activate(f, z + h, s) - reference::activate(f, z - h, s)) / (2 * h);
+      const float y = activate(f, float(z), slope);
+      CHECK(double(activation_derivative(f, y, slope)) == Approx(measured).margin(1e-6));
+    }
+}

@@ -1,0 +1,178 @@
+// Losses and their gradients against the double-precision reference and by finite differences.
+#include "kernels/loss.h"
+
+#include "kernels/harness.h"
+#include "kernels/reference.h"
+
+using namespace doppel;
+using namespace doppel::testing;
+
+namespace {
+
+constexpr LossShape kShapes[] = {{1, 1, 1, 1}, {1, 5, 7, 3}, {2, 3, 11, 1}, {3, 16, 17, 3}, {2, 64, 64, 3}};
+
+int64_t elements(const LossShape& s) {
+  return int64_t(s.n) * s.h * s.w * s.c;
+}
+
+// Runs `launch(loss, dy, accumulate)` with and without accumulation and checks value and gradient. `value_error` is
+// relative to the loss; `gradient_error` is absolute, for each element of the reference's gradient.
+template <typename Launch>
+void check_loss(const reference::Loss& want, float weight, double value_error, const Doubles& gradient_error,
+                Launch&& launch) {
+  const int64_t count = int64_t(want.dy.size());
+  const Doubles gradient = scaled(want.dy, double(weight));
+  const Doubles allowed = scaled(gradient_error, std::abs(double(weight)));
+  Buffer loss(DType::f32, 1), dy(DType::f32, count);
+  launch(loss.f32(), dy.f32(), false);
+  CHECK(mismatch(loss, {want.value}, {value_error}) == "");
+  CHECK(mismatch(dy, gradient, allowed) == "");
+
+  Buffer again(DType::f32, 1), sum(DType::f32, uniform(77, count, -0.01f, 0.01f));
+  Doubles total = sum.values(), total_allowed = allowed;
+  for (size_t i = 0; i < total.size(); ++i) {
+    total[i] += gradient[i];
+    total_allowed[i] += 2 * kRound * std::abs(total[i]);
+  }
+  launch(again.f32(), sum.f32(), true);
+  CHECK(again.same_bits(loss));
+  CHECK(mismatch(sum, total, total_allowed) == "");
+
+  for (const int threads : {1, 2, 3, 7}) {
+    INFO(threads << " threads");
+    Buffer other(DType::f32, 1), other_dy(DType::f32, count);
+    with_threads(threads, [&] { launch(other.f32(), other_dy.f32(), false); });
+    CHECK(other.same_bits(loss));
+    CHECK(other_dy.same_bits(dy));
+  }
+}
+
+Doubles error_of(const Doubles& gradient, double relative) {
+  return scaled(absolute(gradient), relative);
+}
+
+}  // namespace
+
+TEST_CASE("L1 agrees with the reference", "[loss]") {
+  for (const LossShape& s : kShapes)
+    for (const float weight : {1.0f, 0.37f, -2.0f}) {
+      Buffer y(DType::f32, uniform(1, elements(s), 0, 1)), t(DType::f32, uniform(2, elements(s), 0, 1));
+      for (int64_t i = 0; i < y.count(); i += 5) y.set(i, t[i]);  // the subgradient at 0 is 0
+      const reference::Loss want = reference::l1(y.values(), t.values());
+      check_loss(want, weight, 4 * kRound * want.value, error_of(want.dy, 4 * kRound),
+                 [&](float* loss, float* dy, bool add) { l1_loss(loss, dy, y.f32(), t.f32(), s, weight, add, {}); });
+    }
+}
+
+TEST_CASE("MSE agrees with the reference", "[loss]") {
+  for (const LossShape& s : kShapes)
+    for (const float weight : {1.0f, 10.0f}) {
+      Buffer y(DType::f32, uniform(3, elements(s), 0, 1)), t(DType::f32, uniform(4, elements(s), 0, 1));
+      const reference::Loss want = reference::mse(y.values(), t.values());
+      check_loss(want, weight, 6 * kRound * want.value, error_of(want.dy, 6 * kRound),
+                 [&](float* loss, float* dy, bool add) { mse_loss(loss, dy, y.f32(), t.f32(), s, weight, add, {}); });
+    }
+}
+
+// fp32 moments are off by about 2^-24 times a random walk over the taps; the variances, differences of moments that
+// nearly cancel, are off by `condition` times that relative to what is left of them.
+static void check_dssim(const LossShape& s, const Dssim& o, const Doubles& prediction, const Doubles& truth,
+                        float weight) {
+  INFO("[" << s.n << "," << s.h << "," << s.w << "," << s.c << "] window " << o.window);
+  Buffer y(DType::f32, prediction), t(DType::f32, truth);
+  double condition = 0;
+  const reference::Loss want = reference::dssim(s, o, y.values(), t.values(), &condition);
+  const double relative = 4 * std::sqrt(2.0 * o.window) * kRound * condition;
+  REQUIRE(relative < 0.01);
+  // Of a gradient, the terms that cancel are as large as the largest element.
+  const Doubles size = absolute(want.dy);
+  const double largest = *std::max_element(size.begin(), size.end());
+  check_loss(want, weight, relative, Doubles(size.size(), relative * largest), [&](float* loss, float* dy, bool add) {
+    Buffer workspace(DType::u8, int64_t(dssim_workspace(s, o, {})));
+    dssim_loss(loss, dy, y.f32(), t.f32(), s, o, weight, add, workspace.data(), {});
+    CHECK(workspace.guards_intact());
+  });
+}
+
+// A smooth picture with some noise, [n,h,w,c].
+static Doubles picture(const LossShape& s, uint64_t seed, double noise) {
+  Doubles v = uniform(seed, elements(s), -float(noise), float(noise));
+  for (size_t i = 0; i < v.size(); ++i)
+    v[i] += 0.5 + 0.3 * std::sin(0.3 * double(i / size_t(s.c) % size_t(s.w)) + 0.1 * double(i / size_t(s.c * s.w)));
+  return v;
+}
+
+TEST_CASE("DSSIM agrees with the reference", "[loss]") {
+  for (const int window : {3, 5, 7, 11, 15}) {
+    Dssim o;
+    o.window = window;
+    const LossShape shapes[] = {{1, window, window, 1}, {2, window, window + 3, 3}, {3, 17, 19, 3}, {1, 32, 32, 1}};
+    for (const LossShape& s : shapes) {
+      check_dssim(s, o, picture(s, 5, 0.1), picture(s, 6, 0.1), 1.0f);
+      check_dssim(s, o, uniform(7, elements(s), 0, 1), uniform(8, elements(s), 0, 1), 0.7f);
+    }
+  }
+  Dssim other;
+  other.window = 9, other.sigma = 2.5f, other.k1 = 0.02f, other.k2 = 0.05f;
+  const LossShape s{18, 12, 13, 3};  // more pictures than one range of them
+  check_dssim(s, other, picture(s, 9, 0.2), picture(s, 10, 0.1), 10.0f);
+}
+
+TEST_CASE("DSSIM of equal pictures is 0 and has no gradient", "[loss]") {
+  const LossShape s{2, 16, 16, 3};
+  Buffer y(DType::f32, picture(s, 5, 0.1));
+  Buffer loss(DType::f32, 1), dy(DType::f32, y.count());
+  Buffer workspace(DType::u8, int64_t(dssim_workspace(s, {}, {})));
+  dssim_loss(loss.f32(), dy.f32(), y.f32(), y.f32(), s, {}, 1, false, workspace.data(), {});
+  CHECK(std::abs(loss[0]) < 1e-6);
+  for (double v : dy.values()) CHECK(std::abs(v) < 1e-7);
+}
+
+// Loss gradients by finite differences of the launchers' values: with a step of 2^-9 the loss changes by about
+// norm(gradient) 2^-9, its fp32 rounding is 2^-24 of it, and the curvature is a few times the gradient's norm.
+TEST_CASE("loss gradients agree with finite differences", "[loss]") {
+  const LossShape s{2, 13, 12, 3};
+  const Doubles prediction = picture(s, 11, 0.05);
+  Doubles truth = picture(s, 12, 0.05);
+  for (size_t i = 0; i < truth.size(); ++i)  // away from the corner of |y - t|
+    if (std::abs(prediction[i] - truth[i]) < 0.01) truth[i] += 0.05;
+  const Buffer t(DType::f32, truth);
+  Dssim o;
+  o.window = 7;
+  Buffer workspace(DType::u8, int64_t(dssim_workspace(s, o, {})));
+  const auto launch = [&](int kind, Buffer& loss, Buffer& dy, Buffer& y) {
+    float* target = const_cast<Buffer&>(t).f32();
+    if (kind == 0) l1_loss(loss.f32(), dy.f32(), y.f32(), target, s, 1, false, {});
+    if (kind == 1) mse_loss(loss.f32(), dy.f32(), y.f32(), target, s, 1, false, {});
+    if (kind == 2) dssim_loss(loss.f32(), dy.f32(), y.f32(), target, s, o, 1, false, workspace.data(), {});
+  };
+  for (const int kind : {0, 1, 2})
+    for (const uint64_t seed : {20, 21, 22}) {
+      INFO((kind == 0 ? "L1" : kind == 1 ? "MSE" : "DSSIM"));
+      Buffer y(DType::f32, prediction), loss(DType::f32, 1), dy(DType::f32, y.count()), unused(DType::f32, y.count());
+      launch(kind, loss, dy, y);
+      const Doubles gradient = dy.values(), direction = signs(seed, y.count());
+      const double measured = central_difference(
+          [&](const Doubles& at) {
+            Buffer moved(DType::f32, at);
+            launch(kind, loss, unused, moved);
+            return loss[0];
+          },
+          prediction, direction, 0x1p-9);
+      CHECK(std::abs(measured - dot(gradient, direction)) <= 0.01 * norm(gradient));
+    }
+}
+
+TEST_CASE("losses of pictures that are not finite are not finite", "[loss]") {
+  const LossShape s{2, 12, 12, 3};
+  Buffer y(DType::f32, picture(s, 5, 0.1)), t(DType::f32, picture(s, 6, 0.1));
+  y.set(200, double(NAN));
+  Buffer loss(DType::f32, 1), dy(DType::f32, y.count());
+  Buffer workspace(DType::u8, int64_t(dssim_workspace(s, {}, {})));
+  l1_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), s, 1, false, {});
+  CHECK(!std::isfinite(loss[0]));
+  mse_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), s, 1, false, {});
+  CHECK(!std::isfinite(loss[0]));
+  dssim_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), s, {}, 1, false, workspace.data(), {});
+  CHECK(!std::isfinite(loss[0]));
+}

@@ -1,0 +1,295 @@
+// The warp augmentation: what is drawn, how the target is fitted, and what is sampled.
+#include "kernels/warp.h"
+
+#include "kernels/harness.h"
+#include "kernels/reference.h"
+
+using namespace doppel;
+using namespace doppel::testing;
+
+namespace {
+
+// All randomness off; tests switch on what they measure.
+Warp still(int face_size, int out_size) {
+  Warp w;
+  w.people = 1, w.batch = 1;
+  w.face_size = face_size, w.out_size = out_size;
+  w.rotation = w.zoom = w.shift = w.flip = w.jitter = 0;
+  return w;
+}
+
+// Face and network grids share their centre: where regular node (i, j) lies in the face.
+Point regular_in_face(const Warp& w, int i, int j) {
+  const double size = w.face_size, inner = double(w.inner) * size;
+  const auto at = [&](int k) { return float((size - 1) / 2 + (double(k) / (kWarpNodes - 1) - 0.5) * inner); };
+  return {at(j), at(i)};
+}
+
+// And in the output, whose pixels' outer edges the outer nodes lie on.
+std::vector<Point> regular_in_output(const Warp& w) {
+  std::vector<Point> nodes;
+  for (int i = 0; i < kWarpNodes; ++i)
+    for (int j = 0; j < kWarpNodes; ++j)
+      nodes.push_back(
+          {float(j * w.out_size) / (kWarpNodes - 1) - 0.5f, float(i * w.out_size) / (kWarpNodes - 1) - 0.5f});
+  return nodes;
+}
+
+std::vector<Point> nodes_of(const WarpSample& s) {
+  return {&s.nodes[0][0], &s.nodes[0][0] + kWarpNodes * kWarpNodes};
+}
+
+struct Statistics {
+  double low = 1e30, high = -1e30, sum = 0, squares = 0;
+  int count = 0;
+  void add(double v) {
+    low = std::min(low, v), high = std::max(high, v);
+    sum += v, squares += v * v, ++count;
+  }
+  double mean() const { return sum / count; }
+  double deviation() const { return std::sqrt(squares / count - mean() * mean()); }
+};
+
+// Uniform in [low, high]: bounds, mean and deviation.
+void check_uniform(const Statistics& s, double low, double high) {
+  const double width = high - low;
+  CHECK(s.low >= low - 1e-4 * width);
+  CHECK(s.high <= high + 1e-4 * width);
+  CHECK(s.low <= low + 0.01 * width);
+  CHECK(s.high >= high - 0.01 * width);
+  CHECK(s.mean() == Approx((low + high) / 2).margin(5 * width / std::sqrt(12.0 * s.count)));
+  CHECK(s.deviation() == Approx(width / std::sqrt(12.0)).epsilon(5 / std::sqrt(double(s.count))));
+}
+
+// The linear part of the face's similarity, seen in the regular grid: columns are the images of right and down, in
+// units of the undisturbed grid.
+struct Linear {
+  double xx, yx, xy, yy;
+};
+Linear linear_part(const Warp& w, const WarpSample& s) {
+  const double span = double(w.inner) * w.face_size;
+  const Point a = s.nodes[0][0], b = s.nodes[0][kWarpNodes - 1], c = s.nodes[kWarpNodes - 1][0];
+  return {double(b.x - a.x) / span, double(b.y - a.y) / span, double(c.x - a.x) / span, double(c.y - a.y) / span};
+}
+
+constexpr int kDraws = 4000;
+constexpr double kPi = 3.14159265358979323846;
+
+std::vector<uint8_t> noise_faces(int faces, int size, uint64_t seed) {
+  Random random(seed, 0, 0);
+  std::vector<uint8_t> v(size_t(faces) * size_t(size) * size_t(size) * 3);
+  for (auto& e : v) e = uint8_t(random.below(256));
+  return v;
+}
+
+}  // namespace
+
+TEST_CASE("draw_warp: rotation, zoom, shift, flip and face have their ranges", "[warp]") {
+  Warp w = still(256, 64);
+  SECTION("rotation") {
+    w.rotation = 10;
+    Statistics angle;
+    for (uint32_t i = 0; i < kDraws; ++i) {
+      const Linear l = linear_part(w, draw_warp(w, 3, 5, i, 1));
+      angle.add(std::atan2(l.yx, l.xx) * 180 / kPi);
+      CHECK(std::hypot(l.xx, l.yx) == Approx(1).margin(1e-4));
+    }
+    check_uniform(angle, -10, 10);
+  }
+  SECTION("zoom") {
+    w.zoom = 0.05f;
+    Statistics zoom;
+    for (uint32_t i = 0; i < kDraws; ++i) {
+      const Linear l = linear_part(w, draw_warp(w, 3, 5, i, 1));
+      zoom.add(1 / l.xx);  // the face grows by the factor, so the grid shrinks on it
+      CHECK(l.yy == Approx(l.xx).margin(1e-4));
+      CHECK(std::abs(l.yx) + std::abs(l.xy) < 1e-4);
+    }
+    check_uniform(zoom, 0.95, 1.05);
+  }
+  SECTION("shift") {
+    w.shift = 0.05f;
+    Statistics x, y;
+    double product = 0;
+    for (uint32_t i = 0; i < kDraws; ++i) {
+      const Point p = draw_warp(w, 3, 5, i, 1).nodes[2][2];
+      x.add((double(p.x) - 127.5) / 256), y.add((double(p.y) - 127.5) / 256);
+      product += (double(p.x) - 127.5) * (double(p.y) - 127.5) / 65536;
+    }
+    check_uniform(x, -0.05, 0.05);
+    check_uniform(y, -0.05, 0.05);
+    CHECK(std::abs(product / kDraws) < 5 * 0.05 * 0.05 / 3 / std::sqrt(kDraws));  // independent
+  }
+  SECTION("flip") {
+    w.flip = 0.4f;
+    int flipped = 0;
+    for (uint32_t i = 0; i < kDraws; ++i) {
+      const Linear l = linear_part(w, draw_warp(w, 3, 5, i, 1));
+      CHECK(l.yy == Approx(1).margin(1e-4));  // left and right change places, not up and down
+      CHECK(std::abs(l.xx) == Approx(1).margin(1e-4));
+      flipped += l.xx < 0;
+    }
+    CHECK(flipped == Approx(0.4 * kDraws).margin(5 * std::sqrt(0.4 * 0.6 * kDraws)));
+  }
+  SECTION("face") {
+    std::vector<int> histogram(13);
+    for (uint32_t i = 0; i < kDraws; ++i) ++histogram.at(draw_warp(w, 3, 5, i, 13).face);
+    for (int seen : histogram) CHECK(seen == Approx(kDraws / 13.0).margin(5 * std::sqrt(kDraws / 13.0)));
+  }
+  SECTION("colour") {
+    w.brightness = 0.1f, w.contrast = 0.2f;
+    Statistics gain, brightness;
+    for (uint32_t i = 0; i < kDraws; ++i) {
+      const WarpSample s = draw_warp(w, 3, 5, i, 1);
+      gain.add(double(s.gain));
+      brightness.add(double(s.gain) * 0.5 + double(s.offset) - 0.5);  // what becomes of mid grey
+    }
+    check_uniform(gain, 0.8, 1.2);
+    check_uniform(brightness, -0.1, 0.1);
+  }
+}
+
+TEST_CASE("draw_warp: nodes move by N(0, jitter), each on its own", "[warp]") {
+  Warp w = still(256, 64);
+  w.jitter = 5.f / 256;
+  Statistics x, y, fourth;
+  double xy = 0, neighbours = 0;
+  for (uint32_t i = 0; i < kDraws / 4; ++i) {
+    const WarpSample s = draw_warp(w, 8, 2, i, 1);
+    double last = 0;
+    for (int r = 0; r < kWarpNodes; ++r)
+      for (int c = 0; c < kWarpNodes; ++c) {
+        const Point at = regular_in_face(w, r, c);
+        const double dx = double(s.nodes[r][c].x) - double(at.x), dy = double(s.nodes[r][c].y) - double(at.y);
+        x.add(dx), y.add(dy), fourth.add(std::pow(dx / 5, 4));
+        xy += dx * dy / 25, neighbours += dx * last / 25;
+        last = dx;
+      }
+  }
+  const double root = std::sqrt(double(x.count));
+  CHECK(x.mean() == Approx(0).margin(5 * 5 / root));
+  CHECK(y.mean() == Approx(0).margin(5 * 5 / root));
+  CHECK(x.deviation() == Approx(5).epsilon(5 / std::sqrt(2.0) / root));
+  CHECK(y.deviation() == Approx(5).epsilon(5 / std::sqrt(2.0) / root));
+  CHECK(fourth.mean() == Approx(3).margin(5 * std::sqrt(96.0) / root));
+  CHECK(std::abs(xy / x.count) < 5 / root);
+  CHECK(std::abs(neighbours / x.count) < 5 / root);
+}
+
+TEST_CASE("draw_warp: the target is the least-squares similarity of the nodes", "[warp]") {
+  int mirrored = 0;
+  for (uint32_t i = 0; i < 200; ++i) {
+    Warp w = still(i % 2 ? 256 : 96, i % 3 ? 64 : 48);
+    w.rotation = 10, w.zoom = 0.05f, w.shift = 0.05f, w.flip = 0.4f, w.jitter = 5.f / 256;
+    const WarpSample s = draw_warp(w, 21, i, i, 4);
+    // Fitted from the moved nodes to the regular ones, then inverted.
+    const reference::Similarity m = reference::fit_similarity(nodes_of(s), regular_in_output(w));
+    const double det = m.a * m.d - m.b * m.c;
+    mirrored += det < 0;
+    const double want[6] = {m.d / det,  -m.b / det, (m.b * m.ty - m.d * m.tx) / det,
+                            -m.c / det, m.a / det,  (m.c * m.tx - m.a * m.ty) / det};
+    const Affine& t = s.target;
+    const double got[6] = {double(t.a), double(t.b), double(t.tx), double(t.c), double(t.d), double(t.ty)};
+    // fp32 with coordinates up to the face's size; the linear part divides them by the output's.
+    for (int e = 0; e < 6; ++e)
+      CHECK(got[e] == Approx(want[e]).margin(64 * kRound * w.face_size / (e % 3 == 2 ? 1 : w.out_size)));
+  }
+  CHECK(mirrored > 40);
+  CHECK(mirrored < 130);
+}
+
+TEST_CASE("warp_batch agrees with sampling in double", "[warp]") {
+  struct Size {
+    int face, out;
+  };
+  for (const auto& [face_size, out] : {Size{256, 64}, Size{67, 17}, Size{96, 33}, Size{40, 64}})
+    for (const DType type : {DType::f32, DType::bf16}) {
+      INFO("face " << face_size << " output " << out << " " << name_of(type));
+      Warp w;
+      w.people = 2, w.batch = 3, w.face_size = face_size, w.out_size = out, w.input_type = type;
+      w.brightness = 0.1f, w.contrast = 0.2f;
+      const std::vector<uint8_t> sets[2] = {noise_faces(3, face_size, 1), noise_faces(2, face_size, 2)};
+      WarpFaces faces{};
+      for (int p = 0; p < 2; ++p) faces.pixels[p] = sets[p].data(), faces.faces[p] = uint32_t(3 - p);
+      faces.shift[1][0] = 0.1f, faces.shift[1][1] = -0.2f, faces.shift[1][2] = 0.05f;
+      const StepState state{9, 4, 0, 0};
+      const int64_t picture = int64_t(out) * out * 3;
+      Buffer input(type, 6 * picture), target(DType::f32, 6 * picture);
+      warp_batch(input.data(), target.f32(), faces, &state, w, {});
+
+      Doubles want_input, want_target;
+      for (uint32_t i = 0; i < 6; ++i) {
+        const uint32_t person = i / 3;
+        const WarpSample s = draw_warp(w, state.seed, state.step, i, faces.faces[person]);
+        REQUIRE(s.face < faces.faces[person]);
+        const uint8_t* face = faces.pixels[person] + size_t(s.face) * size_t(face_size * face_size * 3);
+        const reference::Warped r = reference::warp(w, s, face, faces.shift[person]);
+        want_input.insert(want_input.end(), r.input.begin(), r.input.end());
+        want_target.insert(want_target.end(), r.target.begin(), r.target.end());
+      }
+      // Coordinates of up to the face's size in fp32 are off by some 2^-24 of it, and neighbouring pixels of noise
+      // differ by up to 1 on both axes.
+      const double coordinates = 2 * 1.2 * 16 * kRound * face_size + 16 * kRound;
+      Doubles allowed(want_input.size(), coordinates);
+      CHECK(mismatch(target, want_target, allowed) == "");
+      if (type == DType::bf16)
+        for (size_t i = 0; i < allowed.size(); ++i) allowed[i] += 1.01 * unit_roundoff(type) * want_input[i];
+      CHECK(mismatch(input, want_input, allowed) == "");
+      for (double v : input.values()) CHECK_FALSE((v < 0 || v > 1));
+    }
+}
+
+TEST_CASE("warp_batch: without randomness the input is the target is the reduced face", "[warp]") {
+  // 160 of 256 pixels onto 80: each output pixel is a 2 x 2 block, whose pixels the four taps hit exactly.
+  const Warp w = still(256, 80);
+  const std::vector<uint8_t> face = noise_faces(1, 256, 3);
+  WarpFaces faces{};
+  faces.pixels[0] = face.data(), faces.faces[0] = 1;
+  const StepState state{1, 1, 0, 0};
+  Buffer input(DType::f32, 80 * 80 * 3), target(DType::f32, 80 * 80 * 3);
+  warp_batch(input.f32(), target.f32(), faces, &state, w, {});
+  Doubles want;
+  for (int y = 0; y < 80; ++y)
+    for (int x = 0; x < 80; ++x)
+      for (int c = 0; c < 3; ++c) {
+        double sum = 0;
+        for (int i = 0; i < 4; ++i)
+          sum += face[size_t(((48 + 2 * y + i / 2) * 256 + 48 + 2 * x + i % 2) * 3 + c)] / 255.0;
+        want.push_back(sum / 4);
+      }
+  const Doubles allowed(want.size(), 2 * 1.2 * 16 * kRound * 256);
+  CHECK(mismatch(input, want, allowed) == "");
+  CHECK(mismatch(target, want, allowed) == "");
+}
+
+TEST_CASE("warp_batch depends on (seed, step, sample) alone", "[warp]") {
+  Warp w;
+  w.people = 2, w.batch = 4, w.face_size = 64, w.out_size = 32;
+  const std::vector<uint8_t> set = noise_faces(5, 64, 3);
+  WarpFaces faces{};
+  for (int p = 0; p < 2; ++p) faces.pixels[p] = set.data(), faces.faces[p] = 5;
+  const int64_t count = 8 * 32 * 32 * 3;
+  const auto run = [&](Buffer& input, uint64_t seed, uint64_t step, int threads) {
+    const StepState state{seed, step, 0, 0};
+    Buffer target(DType::f32, count);
+    with_threads(threads, [&] { warp_batch(input.f32(), target.f32(), faces, &state, w, {}); });
+  };
+  Buffer first(DType::f32, count);
+  run(first, 1, 2, 1);
+  for (const int threads : {1, 2, 3, 8}) {
+    Buffer again(DType::f32, count);
+    run(again, 1, 2, threads);
+    CHECK(again.same_bits(first));
+  }
+  Buffer other_seed(DType::f32, count), other_step(DType::f32, count);
+  run(other_seed, 2, 2, 1);
+  run(other_step, 1, 3, 1);
+  CHECK_FALSE(other_seed.same_bits(first));
+  CHECK_FALSE(other_step.same_bits(first));
+  // Samples differ from one another, also those of the two people, who have the same faces here.
+  for (int64_t i = 1; i < 8; ++i) {
+    int64_t same = 0;
+    for (int64_t e = 0; e < count / 8; ++e) same += first[e] == first[i * count / 8 + e];
+    CHECK(same < count / 16);
+  }
+}

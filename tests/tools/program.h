@@ -1,0 +1,48 @@
+// Runs the program as a user would, in a process of its own.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+struct Outcome {
+  int code = -1;  // exit code; 128 + signal when a signal ended it
+  std::string out;
+  std::string err;
+};
+
+struct RunOptions {
+  long largest_file = 0;       // bytes that any file may grow to (what a full disk looks like); 0: no limit
+  double interrupt_after = 0;  // seconds until SIGINT is sent; 0: never
+  std::string folder;          // to run in; "" for this process's own
+};
+
+// Never hangs: after five minutes the program is killed and the test fails.
+Outcome doppel(const std::vector<std::string>& arguments, const RunOptions& options = {});
+
+// Lines of a text, without their ends.
+std::vector<std::string> lines(const std::string& text);
+
+inline bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+// A folder of its own for each test, removed at the end.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+
+  const std::string& path() const { return path_; }
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+void write_bytes(const std::string& path, const std::string& bytes);
+std::string read_bytes(const std::string& path);
+// The bytes of every file under a folder, by name: two equal snapshots mean that nothing was touched.
+std::vector<std::pair<std::string, std::string>> snapshot(const std::string& folder);

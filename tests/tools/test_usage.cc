@@ -1,0 +1,66 @@
+// The command line: help, version, exit codes, and what is said when it is wrong.
+#include <catch2/catch.hpp>
+
+#include "tools/program.h"
+
+namespace {
+
+const std::vector<std::string> kSubcommands = {"actors", "extract", "train", "convert", "demo", "info"};
+
+// One line on what is wrong, one line of usage, nothing on stdout, exit code 2.
+void check_usage_error(const std::vector<std::string>& arguments, const std::string& names) {
+  const Outcome outcome = doppel(arguments);
+  CAPTURE(arguments, outcome.err, outcome.out);
+  CHECK(outcome.code == 2);
+  CHECK(outcome.out.empty());
+  const auto said = lines(outcome.err);
+  REQUIRE(said.size() == 2);
+  CHECK(said[0].rfind("doppel: ", 0) == 0);
+  CHECK(contains(said[0], names));
+  CHECK(said[1].rfind("usage: doppel ", 0) == 0);
+}
+
+}  // namespace
+
+TEST_CASE("help leads with examples") {
+  const Outcome all = doppel({"--help"});
+  CHECK(all.code == 0);
+  CHECK(all.out.rfind("Examples:\n  doppel ", 0) == 0);
+  for (const auto& name : kSubcommands) {
+    CAPTURE(name);
+    CHECK(contains(all.out, "  " + name + " "));
+    const Outcome one = doppel({name, "--help"});
+    CHECK(one.code == 0);
+    CHECK(one.out.rfind("Examples:\n  doppel " + name, 0) == 0);
+    CHECK(contains(one.out, "Usage: doppel " + name));
+    CHECK(one.err.empty());
+  }
+}
+
+TEST_CASE("the version is a name and a number") {
+  const Outcome outcome = doppel({"--version"});
+  CHECK(outcome.code == 0);
+  CHECK(outcome.out.rfind("doppel 0.", 0) == 0);
+}
+
+TEST_CASE("a wrong command line names what is wrong and the choices") {
+  check_usage_error({}, "subcommand");
+  check_usage_error({"swap"}, "swap");
+  check_usage_error({"--nonsense"}, "--nonsense");
+  for (const auto& name : kSubcommands) check_usage_error({name, "--nonsense"}, "");
+  check_usage_error({"actors"}, "--output");
+  check_usage_error({"actors", "-o", "x", "--frames", "many"}, "many");
+  check_usage_error({"actors", "-o", "x", "--frames", "0"}, "--frames");
+  check_usage_error({"actors", "-o", "x", "--size", "101"}, "--size");
+  check_usage_error({"demo", "--minutes", "-1"}, "--minutes");
+  check_usage_error({"demo", "--minutes", "nan"}, "--minutes");
+  check_usage_error({"info"}, "");
+  CHECK_FALSE(std::filesystem::exists("x"));
+}
+
+TEST_CASE("the choices of an option are listed") {
+  const Outcome outcome = doppel({"train", "a=a", "b=b", "-o", "m", "--arch", "huge"});
+  CHECK(outcome.code == 2);
+  CHECK(contains(outcome.err, "lite"));
+  CHECK(contains(outcome.err, "original"));
+}

@@ -1,0 +1,299 @@
+#include "tools/extract.h"
+
+#include <sys/stat.h>
+
+#include <chrono>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "faces/track.h"
+#include "kernels/frame.h"
+#include "media/face_set.h"
+#include "media/picture.h"
+#include "media/video_reader.h"
+#include "runtime/bounded_queue.h"
+#include "runtime/error.h"
+#include "runtime/interrupt.h"
+#include "tools/extract_inputs.h"
+
+namespace doppel {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Picture {
+  Image image;
+  int64_t frame = 0;
+  double time = 0;
+  std::optional<Face> face;  // filled by the second stage
+};
+
+// Yields the frames of one source that are to be looked at.
+class Source {
+ public:
+  virtual ~Source() = default;
+  virtual bool next(Picture& picture) = 0;
+  virtual int64_t total() const { return 1; }
+  virtual std::string damage() const { return ""; }
+};
+
+class StillSource : public Source {
+ public:
+  explicit StillSource(const std::string& path) : image_(read_picture(path)) {}
+  bool next(Picture& picture) override {
+    if (image_.empty()) return false;
+    picture.image = std::exchange(image_, Image());
+    return true;
+  }
+
+ private:
+  Image image_;
+};
+
+class ClipSource : public Source {
+ public:
+  // first: frames before it were looked at by an earlier run.
+  ClipSource(const std::string& path, int every, int64_t first) : reader_(path), every_(every), first_(first) {}
+  bool next(Picture& picture) override {
+    for (;;) {
+      const bool wanted = at_ % every_ == 0 && at_ >= first_;
+      VideoFrame frame;
+      if (!(wanted ? reader_.next(frame) : reader_.skip(frame))) return false;
+      ++at_;
+      if (!wanted) continue;
+      picture.image = std::move(frame.image);
+      picture.frame = at_ - 1;
+      picture.time = double(frame.pts) * reader_.format().time_base.value();
+      return true;
+    }
+  }
+  int64_t total() const override { return reader_.frame_count(); }
+  std::string damage() const override { return reader_.damage(); }
+
+ private:
+  VideoReader reader_;
+  int64_t every_, first_, at_ = 0;
+};
+
+// Runs `work` on a thread and keeps what it throws; the destructor joins.
+class Stage {
+ public:
+  template <typename Work>
+  explicit Stage(Work work)
+      : thread_([this, work] {
+          try {
+            work();
+          } catch (...) {
+            error_ = std::current_exception();
+          }
+        }) {}
+  ~Stage() {
+    if (thread_.joinable()) thread_.join();
+  }
+  // Joins; rethrows.
+  void finish() {
+    thread_.join();
+    if (error_) std::rethrow_exception(error_);
+  }
+
+ private:
+  std::exception_ptr error_;
+  std::thread thread_;  // last: it uses error_
+};
+
+// Closes queues on the way out, so that the stages behind them end whatever happens here.
+template <typename Queue>
+struct Closer {
+  Queue& queue;
+  ~Closer() { queue.close(); }
+};
+
+std::string source_key(const Input& input, const ExtractOptions& options) {
+  struct stat info {};
+  if (::stat(input.path.c_str(), &info) != 0) throw Error(input.path + ": no such file");
+  return std::to_string(info.st_size) + "/" + std::to_string(info.st_mtim.tv_sec) + "." +
+         std::to_string(info.st_mtim.tv_nsec) + "/every " + std::to_string(options.every) + "/min-face " +
+         std::to_string(options.min_face) + "/" + input.path;
+}
+
+class Extraction {
+ public:
+  Extraction(const ExtractOptions& options, const ExtractProgress& progress)
+      : options_(options), progress_(progress), tracker_(tracker_options(options)) {}
+
+  ExtractReport run() {
+    const Clock::time_point start = Clock::now();
+    const std::vector<Input> inputs = expand_inputs(options_.inputs, report_.failures);
+    for (const Input& input : inputs) {
+      std::string failure;
+      one(input, failure);
+      if (!failure.empty()) report_.failures.push_back(failure);
+    }
+    if (!writer_) throw Error("nothing to extract: " + join(report_.failures));
+    writer_->finish();
+    report_.total_faces = writer_->faces();
+    report_.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    if (report_.total_faces == 0) {
+      throw Error("no face in any of " + std::to_string(report_.frames) + " frames" + failures_text() +
+                  ": try pictures of a face that looks towards the camera, or --min-face 20 for small faces");
+    }
+    return report_;
+  }
+
+ private:
+  static TrackerOptions tracker_options(const ExtractOptions& options) {
+    TrackerOptions tracker;
+    tracker.detector.min_face = options.min_face;
+    return tracker;
+  }
+
+  static std::string join(const std::vector<std::string>& lines) {
+    std::string text;
+    for (const std::string& line : lines) text += (text.empty() ? "" : "; ") + line;
+    return text;
+  }
+
+  std::string failures_text() const {
+    return report_.failures.empty() ? "" : " (and not readable: " + join(report_.failures) + ")";
+  }
+
+  // What goes wrong with the input is returned in `failure`; what goes wrong with the set is thrown.
+  void one(const Input& input, std::string& failure) {
+    std::unique_ptr<Source> source;
+    FaceSource state;
+    try {
+      state.name = input.path;
+      state.key = source_key(input, options_);
+      // A writer for the first input that can be read at all, so that a wrong name leaves no folder behind.
+      if (!writer_) open(input, 0);
+    } catch (const Error& e) {
+      failure = e.what();
+      return;
+    }
+    if (!writer_) writer_ = std::make_unique<FaceSetWriter>(options_.output, header());
+    if (const FaceSource* old = writer_->source(state.key)) {
+      state = *old;
+    } else if (old = writer_->source_named(state.name); old && old->faces > 0) {
+      failure = state.name + ": is in " + options_.output +
+                " already, with other content or options; extract it into a new folder";
+      return;
+    }
+    if (state.done) {
+      ++report_.already_done;
+      return;
+    }
+    try {
+      source = open(input, state.frames);
+    } catch (const Error& e) {
+      failure = e.what();
+      return;
+    }
+    stream(*source, state, failure);
+  }
+
+  FaceSetHeader header() const { return {options_.size, options_.coverage}; }
+
+  std::unique_ptr<Source> open(const Input& input, int64_t first) const {
+    if (input.picture) return std::make_unique<StillSource>(input.path);
+    return std::make_unique<ClipSource>(input.path, options_.every, first);
+  }
+
+  // Decode, find, and on this thread crop, encode and write, all at the same time.
+  void stream(Source& source, FaceSource& state, std::string& failure) {
+    const int64_t total = source.total();
+    BoundedQueue<Picture> decoded(4), found(4);
+    Stage find([&] {
+      const Closer<BoundedQueue<Picture>> close_found{found}, close_decoded{decoded};
+      tracker_.reset();
+      while (std::optional<Picture> picture = decoded.pop()) {
+        const std::vector<TrackedFace> faces = tracker_.next(picture->image, picture->time);
+        if (!faces.empty()) picture->face = faces.front().face;
+        if (!found.push(std::move(*picture))) return;
+      }
+    });
+    Stage decode([&] {
+      const Closer<BoundedQueue<Picture>> close_decoded{decoded};
+      Picture picture;
+      while (source.next(picture) && decoded.push(std::move(picture))) picture = Picture();
+    });
+    bool stopped = false;
+    {
+      const Closer<BoundedQueue<Picture>> close_decoded{decoded}, close_found{found};
+      Clock::time_point noted = Clock::now();
+      while (std::optional<Picture> picture = found.pop()) {
+        take(*picture, state);
+        if (progress_) progress_(state.name, state.frames, total, state.faces);
+        if (interrupted()) {
+          stopped = true;
+          break;
+        }
+        if (Clock::now() - noted > std::chrono::seconds(10)) {
+          writer_->note_source(state);
+          noted = Clock::now();
+        }
+      }
+    }
+    try {
+      decode.finish();
+      find.finish();
+      failure = source.damage();
+    } catch (const Error& e) {
+      failure = e.what();
+    }
+    state.done = !stopped;
+    writer_->note_source(state);
+    if (stopped) {
+      throw Interrupted("stopped after " + std::to_string(state.frames) + " frames of " + state.name + "; " +
+                        std::to_string(writer_->faces()) + " faces are kept in " + options_.output +
+                        ", the same command goes on from there");
+    }
+  }
+
+  void take(const Picture& picture, FaceSource& state) {
+    state.frames = picture.frame + 1;
+    ++report_.frames;
+    if (!picture.face) {
+      ++state.without_face;
+      ++report_.without_face;
+      return;
+    }
+    const Landmarks& landmarks = picture.face->landmarks;
+    FaceRecord record;
+    record.source = state.name;
+    record.frame = picture.frame;
+    record.time = picture.time;
+    record.landmarks = landmarks;
+    record.transform = align(landmarks, options_.size, options_.coverage);
+    record.sharpness = face_sharpness(picture.image, landmarks, options_.coverage);
+    const Pose pose = estimate_pose(landmarks);
+    record.yaw = pose.yaw;
+    record.pitch = pose.pitch;
+    record.roll = pose.roll;
+    Image crop(options_.size, options_.size);
+    crop_u8(picture.image, record.transform, crop);
+    writer_->append(std::move(record), crop);
+    ++state.faces;
+    ++report_.faces;
+  }
+
+  const ExtractOptions& options_;
+  const ExtractProgress& progress_;
+  Tracker tracker_;
+  std::unique_ptr<FaceSetWriter> writer_;
+  ExtractReport report_;
+};
+
+}  // namespace
+
+ExtractReport extract_faces(const ExtractOptions& options, const ExtractProgress& progress) {
+  if (options.size < 32 || options.size > 1024) throw UsageError("--size must be 32 to 1024");
+  if (options.every < 1) throw UsageError("--every must be at least 1");
+  if (options.min_face < 1) throw UsageError("--min-face must be at least 1");
+  if (!(options.coverage >= 1 && options.coverage <= 4)) throw UsageError("--coverage must be 1 to 4");
+  return Extraction(options, progress).run();
+}
+
+}  // namespace doppel

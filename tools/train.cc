@@ -1,0 +1,219 @@
+#include "tools/train.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+
+#include "media/face_set.h"
+#include "media/picture.h"
+#include "nn/swapper.h"
+#include "nn/trainer.h"
+#include "runtime/atomic_file.h"
+#include "runtime/error.h"
+#include "runtime/interrupt.h"
+#include "tools/progress.h"
+
+namespace doppel {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+constexpr size_t kFewestFaces = 8;
+// What a first step adds beyond the plan (thread stacks, the checkpoint being written) and the system should keep.
+constexpr size_t kSpareMemory = size_t(256) << 20;
+
+double since(Clock::time_point t) {
+  return std::chrono::duration<double>(Clock::now() - t).count();
+}
+
+struct Loaded {
+  FaceSet set;
+  std::vector<uint8_t> pixels;
+};
+
+std::vector<FaceSet> load_sets(const TrainCommand& c) {
+  std::vector<FaceSet> sets;
+  for (const auto& [name, path] : c.people) {
+    sets.push_back(FaceSet::load(path));
+    const FaceSet& set = sets.back();
+    if (set.faces.size() < kFewestFaces)
+      throw Error(path + ": " + std::to_string(set.faces.size()) + " faces are too few to learn " + name + " from (" +
+                  std::to_string(kFewestFaces) +
+                  " at least, hundreds for a good swap); extract from more or longer clips");
+    if (set.header.size != sets.front().header.size || set.header.coverage != sets.front().header.coverage)
+      throw Error(path + ": its crops have another size or coverage than those of " + c.people.front().second +
+                  "; extract both with the same --size and --coverage");
+    if (set.deleted > 0)
+      std::fprintf(stderr, "%s: %d faces whose crops were deleted are left out\n", path.c_str(), set.deleted);
+  }
+  return sets;
+}
+
+// What the user asked for on top of the model that is there, or of the architecture's defaults.
+ModelDescription describe(const TrainCommand& c, const std::vector<FaceSet>& sets, bool resuming) {
+  ModelDescription m;
+  if (resuming) {
+    m = load_description(c.model);
+    std::vector<std::string> names;
+    for (const auto& person : c.people) names.push_back(person.first);
+    if (names != m.people) {
+      std::string known;
+      for (const auto& p : m.people) known += (known.empty() ? "" : ", ") + p;
+      throw UsageError(c.model + ": this model knows " + known +
+                       " in this order; name the same people, or train into a new folder");
+    }
+    if (c.arch_given && c.arch != m.architecture)
+      throw UsageError("--arch " + c.arch + ": " + c.model + " is a " + m.architecture +
+                       " model; leave --arch out, or train into a new folder");
+    if (m.face_size != sets.front().header.size || m.coverage != sets.front().header.coverage)
+      throw Error(c.model + ": trained on face sets of another size or coverage; extract with --size " +
+                  std::to_string(m.face_size) + " --coverage " + std::to_string(m.coverage));
+    if (c.seed && *c.seed != m.seed)
+      throw UsageError("--seed: " + c.model + " was started with --seed " + std::to_string(m.seed) +
+                       "; leave --seed out, or train into a new folder");
+  } else {
+    const Architecture a = architecture(c.arch);
+    m.architecture = a.name;
+    for (const auto& person : c.people) m.people.push_back(person.first);
+    m.face_size = sets.front().header.size;
+    m.coverage = sets.front().header.coverage;
+    m.batch = a.batch;
+    m.lr = a.lr;
+    m.seed = c.seed.value_or(1);
+    m.precision = has_bf16() ? "bf16" : "fp32";
+  }
+  if (c.batch) m.batch = *c.batch;
+  if (c.lr) m.lr = float(*c.lr);
+  if (c.precision) m.precision = *c.precision;
+  return m;
+}
+
+// Prints what the run needs, and refuses a run that would not fit.
+void check_memory(const ModelDescription& m, size_t face_bytes, size_t faces_held) {
+  const StepOptions options = step_options(m);
+  // `faces_held` of the face sets are in the process already; what else it holds is there as well.
+  const size_t budget = available_memory() + resident_memory() - std::min(resident_memory(), kSpareMemory);
+  (void)faces_held;
+  // A plan in full compiles every kernel; the estimate spares that for a batch far beyond the machine.
+  const bool plausible = double(estimate_activations(options, m.batch)) < double(budget);
+  if (plausible) {
+    const MemoryPlan plan = plan_memory(options, face_bytes, Trainer::kPreviewRows);
+    if (plan.total() <= budget) {
+      std::fprintf(stderr, "memory: %s\n", to_string(plan).c_str());
+      return;
+    }
+  }
+  const int fits = largest_batch(options, face_bytes, Trainer::kPreviewRows, budget);
+  throw Error("--batch " + std::to_string(m.batch) + " needs more memory than the " + std::to_string(budget >> 20) +
+              " MiB there are; " +
+              (fits > 0 ? "--batch " + std::to_string(fits) + " would fit"
+                        : "not even --batch 1 fits: use fewer faces or --arch lite"));
+}
+
+void write_preview(const std::string& folder, Trainer& trainer) {
+  write_file((fs::path(folder) / "preview.png").string(), encode_png(trainer.preview()));
+}
+
+std::string loss_note(const Trainer& t) {
+  std::string note = "loss";
+  char text[32];
+  for (size_t p = 0; p < t.model().people.size(); ++p) {
+    std::snprintf(text, sizeof text, " %.4f", double(t.smooth_losses()[p]));
+    note += " " + t.model().people[p] + text;
+  }
+  return note;
+}
+
+// Training writes for hours: find out now whether it can.
+void check_folder(const std::string& folder) {
+  std::error_code error;
+  if (fs::exists(folder) && !fs::is_directory(folder))
+    throw Error(folder + ": there is a file of that name; give a folder for the model");
+  if (fs::is_directory(folder) && !fs::is_empty(folder, error) && !model_exists(folder))
+    throw Error(folder + ": the folder is not empty and holds no model of doppel's; give a new folder");
+  fs::create_directories(folder, error);
+  if (error) throw Error(folder + ": cannot create the model's folder: " + error.message());
+  AtomicFile probe((fs::path(folder) / ".writable").string());
+}
+
+void check_command(const TrainCommand& c) {
+  if (c.people.size() < 2 || c.people.size() > size_t(kMaxPeople))
+    throw UsageError("train: give 2 to " + std::to_string(kMaxPeople) + " people as NAME=FACESET");
+  std::map<std::string, int> seen;
+  for (const auto& [name, path] : c.people)
+    if (seen[name]++) throw UsageError("train: " + name + " is named twice; give every person a name of their own");
+}
+
+}  // namespace
+
+void run_training(const TrainCommand& c) {
+  check_command(c);
+  check_folder(c.model);
+  const bool resuming = model_exists(c.model);
+  const std::vector<FaceSet> sets = load_sets(c);
+  const ModelDescription model = describe(c, sets, resuming);
+
+  size_t face_bytes = 0;
+  for (const FaceSet& set : sets) face_bytes += set.faces.size() * size_t(set.header.size) * set.header.size * 3;
+  check_memory(model, face_bytes, 0);
+
+  std::vector<std::vector<uint8_t>> pixels;
+  std::vector<PersonFaces> people;
+  for (size_t p = 0; p < sets.size(); ++p) {
+    pixels.push_back(sets[p].load_pixels());
+    people.push_back({c.people[p].first, uint32_t(sets[p].faces.size()), pixels.back().data()});
+    std::fprintf(stderr, "%s: %zu faces\n", c.people[p].first.c_str(), sets[p].faces.size());
+  }
+
+  const TrainingEnd end{c.iterations.value_or(0), c.minutes.value_or(0)};
+  Trainer trainer(model, people, end);
+  if (resuming) {
+    trainer.resume(c.model);
+    std::fprintf(stderr, "%s: goes on after iteration %llu\n", c.model.c_str(),
+                 static_cast<unsigned long long>(model.iterations));
+  }
+  if (c.verbose) std::fprintf(stderr, "%s", trainer.training_step().program().describe().c_str());
+  if (trainer.finished()) {
+    std::fprintf(stderr,
+                 "%s: has come to the end that was asked for; ask for more --iterations or --minutes to go on\n",
+                 c.model.c_str());
+    return;
+  }
+
+  const int64_t samples = int64_t(model.batch) * int64_t(people.size());
+  Progress progress("train", int64_t(end.iterations), "iterations", int64_t(model.iterations));
+  if (!resuming) {
+    trainer.save(c.model);  // a whole checkpoint from the first moment on
+  }
+  auto saved = Clock::now(), shown = Clock::now();
+  const auto start = Clock::now();
+  const uint64_t first = model.iterations;
+  while (!trainer.finished() && !interrupted()) {
+    trainer.step(c.checked);
+    const uint64_t done = trainer.model().iterations;
+    char rate[48];
+    std::snprintf(rate, sizeof rate, ", %.0f samples/s", double(done - first) * double(samples) / since(start));
+    if (end.minutes > 0) progress.set_seconds_left(std::max(0.0, 60 * end.minutes - trainer.model().seconds));
+    progress.update(int64_t(done), loss_note(trainer) + rate);
+    if (done == first + 20 || since(shown) > c.preview_every) {
+      write_preview(c.model, trainer);
+      shown = Clock::now();
+    }
+    if (since(saved) > c.save_every) {
+      trainer.save(c.model);
+      saved = Clock::now();
+    }
+  }
+  trainer.save(c.model);
+  write_preview(c.model, trainer);
+  progress.finish(int64_t(trainer.model().iterations), loss_note(trainer));
+  if (interrupted())
+    throw Interrupted("stopped after iteration " + std::to_string(trainer.model().iterations) + "; " + c.model +
+                      " is saved, the same command goes on");
+}
+
+}  // namespace doppel

@@ -1,0 +1,33 @@
+// Training as a user runs it: face sets in, a model folder out.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace doppel {
+
+struct TrainCommand {
+  std::vector<std::pair<std::string, std::string>> people;  // name, face set
+  std::string model;                                        // folder
+  std::string arch = "lite";
+  bool arch_given = false;
+  std::optional<uint64_t> iterations;  // in all
+  std::optional<double> minutes;       // in all
+  std::optional<int> batch;            // what is not given is the architecture's, or the model's when resuming
+  std::optional<double> lr;
+  std::optional<uint64_t> seed;
+  std::optional<std::string> precision;
+  std::string device = "auto";
+  double preview_every = 60;  // seconds
+  double save_every = 300;    // seconds
+  bool verbose = false;
+  bool checked = false;  // look at every node's output
+};
+
+// Trains until the end that was asked for; saves then and on Ctrl-C. Throws Error, UsageError, Interrupted.
+void run_training(const TrainCommand& command);
+
+}  // namespace doppel
