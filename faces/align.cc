@@ -96,8 +96,8 @@ Pose estimate_pose(const Landmarks& landmarks) {
   // r = Rz(roll) Rx(pitch) Ry(yaw) with x right, y down, z away from the camera; depth grows away from it.
   constexpr double kDegrees = 57.29577951308232;
   Pose pose;
-  pose.pitch = float(kDegrees * std::asin(std::clamp(forward.y(), -1.0, 1.0)));
-  pose.yaw = float(kDegrees * std::atan2(-forward.x(), forward.z()));
+  pose.pitch = float(kDegrees * std::asin(std::clamp(-forward.y(), -1.0, 1.0)));
+  pose.yaw = float(kDegrees * std::atan2(forward.x(), forward.z()));
   pose.roll = float(kDegrees * std::atan2(-right.y(), down.y()));
   return pose;
 }

@@ -30,24 +30,31 @@ constexpr float kLandmarkWidth = 200, kLandmarkSquare = 1.7f;
 // What box_of() returns, in canonical units: the mean over frontal detections of the detector's box.
 constexpr float kBoxCentreX = 0, kBoxCentreY = -0.08f, kBoxSide = 1.1f;
 
-std::shared_ptr<const dlib::shape_predictor> load_predictor() {
+struct Models {
+  dlib::frontal_face_detector detector;  // copied by each instance: searching changes it
+  dlib::shape_predictor predictor;
+};
+
+// Both take a second to unpack, so they are unpacked once.
+std::shared_ptr<const Models> load_models() {
   static std::mutex mutex;
-  static std::shared_ptr<const dlib::shape_predictor> model;
+  static std::shared_ptr<const Models> model;
   std::lock_guard lock(mutex);
   if (model) return model;
   const std::string path = DOPPEL_LANDMARKS_FILE;
   const std::string advice = ": install the package libdlib-data, or build again after installing it";
   std::ifstream in(path, std::ios::binary);
   if (!in) throw Error("cannot read the landmark model " + path + advice);
-  auto loaded = std::make_shared<dlib::shape_predictor>();
+  auto loaded = std::make_shared<Models>();
   try {
-    dlib::deserialize(*loaded, in);
+    dlib::deserialize(loaded->predictor, in);
   } catch (const std::exception&) {
     throw Error("the landmark model " + path + " is damaged" + advice);
   }
-  if (loaded->num_parts() != kLandmarkCount) {
+  if (loaded->predictor.num_parts() != kLandmarkCount) {
     throw Error("the landmark model " + path + " does not have 68 points" + advice);
   }
+  loaded->detector = dlib::get_frontal_face_detector();
   model = loaded;
   return model;
 }
@@ -61,8 +68,8 @@ void luma_of(ConstImageView frame, float x, float y, float step, int width, int 
 
 struct Detector::Impl {
   DetectorOptions options;
-  dlib::frontal_face_detector search = dlib::get_frontal_face_detector();
-  std::shared_ptr<const dlib::shape_predictor> predictor = load_predictor();
+  std::shared_ptr<const Models> models = load_models();
+  dlib::frontal_face_detector search = models->detector;
   Luma picture, patch;
 
   // Faces of a box of the frame, without landmarks. (x, y, step) as in crop_luma.
@@ -85,7 +92,7 @@ struct Detector::Impl {
     const auto pixel = [step](float v, float origin) { return long(std::lround((v - origin) / step)); };
     const dlib::rectangle rect(pixel(box.x, x), pixel(box.y, y), pixel(box.x + box.width, x) - 1,
                                pixel(box.y + box.height, y) - 1);
-    const dlib::full_object_detection shape = (*predictor)(patch, rect);
+    const dlib::full_object_detection shape = models->predictor(patch, rect);
     Landmarks out;
     for (int i = 0; i < kLandmarkCount; ++i) {
       const dlib::point p = shape.part(static_cast<unsigned long>(i));

@@ -7,6 +7,8 @@
 namespace doppel {
 namespace {
 
+constexpr float kTemple = 0.09f;  // of the distance between the brows' ends
+
 float cross(Point o, Point a, Point b) {
   return (a.x - o.x) * (b.y - o.y) - (a.y - o.y) * (b.x - o.x);
 }
@@ -62,7 +64,12 @@ void face_mask(const Landmarks& landmarks, int size, const MaskOptions& options,
   const Point brow{(landmarks[21].x + landmarks[22].x) / 2, (landmarks[21].y + landmarks[22].y) / 2};
   const Point up{(brow.x - tip.x) * options.forehead, (brow.y - tip.y) * options.forehead};
   std::vector<Point> points(landmarks.begin(), landmarks.begin() + 27);
-  for (size_t i = 17; i < 27; ++i) points.push_back({landmarks[i].x + up.x, landmarks[i].y + up.y});
+  // Their ends are raised outwards as well: they lie on the hull's edge, where the original's would show through.
+  const Point across{(landmarks[26].x - landmarks[17].x) * kTemple, (landmarks[26].y - landmarks[17].y) * kTemple};
+  for (size_t i = 17; i < 27; ++i) {
+    const float outwards = i == 17 ? -1.0f : i == 26 ? 1.0f : 0.0f;
+    points.push_back({landmarks[i].x + up.x + outwards * across.x, landmarks[i].y + up.y + outwards * across.y});
+  }
   const std::vector<Point> hull = convex_hull(std::move(points));
   if (hull.size() < 3) {  // landmarks on a line: there is no face to replace
     std::fill_n(mask, size_t(size) * size_t(size), 0.0f);

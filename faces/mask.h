@@ -9,7 +9,7 @@ namespace doppel {
 
 struct MaskOptions {
   float forehead = 0.5f;  // how far the brows' edge is raised, in brow-to-nose-tip distances
-  float erode = 0.02f;    // moves the edge inwards, fraction of the square's side; may be negative
+  float erode = 0.01f;    // moves the edge inwards, fraction of the square's side; may be negative
   float feather = 0.08f;  // width of the fade from 1 to 0, fraction of the square's side; > 0
 };
 

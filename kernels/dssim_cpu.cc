@@ -2,6 +2,7 @@
 // (docs/kernels/dssim.md derives it).
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "kernels/loss.h"
 #include "kernels/parallel.h"
@@ -70,9 +71,10 @@ inline float ssim(float& my, float mt, float& yy, float tt, float& yt, float c1,
   return value;
 }
 
-// Returns the sum of SSIM over one picture and writes or adds scale * d(sum)/dy.
+// Returns the weighted sum of 1 - SSIM over one picture, and writes or adds scale times the gradient of the weighted
+// sum of SSIM.
 double picture(float* dy, const float* y, const float* t, const float* taps, const Sizes& s, const Dssim& d,
-               float scale, bool accumulate, float* scratch) {
+               const float* weights, float scale, bool accumulate, float* scratch) {
   const int n = s.out_row();
   const size_t rows_map = size_t(s.h) * n;
   float* maps[kMaps];
@@ -107,7 +109,13 @@ double picture(float* dy, const float* y, const float* t, const float* taps, con
     float row_sum = 0;
     const size_t at = size_t(i) * n;
 #pragma omp simd reduction(+ : row_sum)
-    for (int j = 0; j < n; ++j) row_sum += ssim(my[at + j], mt[at + j], yy[at + j], tt[at + j], yt[at + j], c1, c2);
+    for (int j = 0; j < n; ++j) {
+      const float w = weights[at + j];
+      row_sum += w * (1 - ssim(my[at + j], mt[at + j], yy[at + j], tt[at + j], yt[at + j], c1, c2));
+      my[at + j] *= w;
+      yy[at + j] *= w;
+      yt[at + j] *= w;
+    }
     sum += double(row_sum);
   }
 
@@ -166,17 +174,25 @@ void dssim_loss(float* loss, float* dy, const float* y, const float* t, const Lo
   const size_t size = size_t(shape.h) * s.row();
   const double count = double(shape.n) * double(s.map());
   const float scale = float(-0.5 * weight / count);
+  // Of the centre of the window at each position.
+  std::vector<float> weights(s.map(), 1.f);
+  if (shape.focus > 0)
+    for (size_t i = 0; i < weights.size(); ++i) {
+      const int row = int(i) / s.out_row(), column = int(i) % s.out_row() / s.c, half = (s.window - 1) / 2;
+      weights[i] = focus_weight(shape.focus, float(column + half), float(row + half), shape.h, shape.w);
+    }
   double partial[kParts] = {};
   parallel_for(parts, 1, [&](int64_t part0, int64_t part1) {
     for (int64_t part = part0; part < part1; ++part) {
       float* scratch = static_cast<float*>(workspace) + size_t(part) * scratch_floats(s);
       for (int64_t i = int64_t(shape.n) * part / parts; i < int64_t(shape.n) * (part + 1) / parts; ++i)
-        partial[part] += picture(dy + i * size, y + i * size, t + i * size, taps, s, dssim, scale, accumulate, scratch);
+        partial[part] += picture(dy + i * size, y + i * size, t + i * size, taps, s, dssim, weights.data(), scale,
+                                 accumulate, scratch);
     }
   });
   double sum = 0;
   for (double p : partial) sum += p;
-  *loss = float((1 - sum / count) / 2);
+  *loss = float(sum / count / 2);
 }
 
 }  // namespace doppel

@@ -3,6 +3,8 @@
 // or, with `accumulate`, adds to what is there. Sums run over fixed ranges in a fixed order and in double.
 #pragma once
 
+#include <algorithm>
+#include <cmath>
 #include <cstddef>
 
 #include "kernels/stream.h"
@@ -11,13 +13,23 @@ namespace doppel {
 
 struct LossShape {
   int n, h, w, c;
+  float focus = 0;  // 0..1: how much less the corners count than the middle, where faces are
 };
 
-// Mean absolute error: mean |y - t|. The subgradient at 0 is 0.
+// Weight of the position (x, y), in pixels, of a picture of h x w: 1 within the ellipse that nearly fills the picture,
+// fading to 1 - focus in the corners (smoothstep in the elliptical radius, 1 at the middle of each edge).
+inline float focus_weight(float focus, float x, float y, int h, int w) {
+  const float u = (2 * x + 1) / float(w) - 1, v = (2 * y + 1) / float(h) - 1;
+  const float r = std::sqrt(u * u + v * v);
+  const float t = std::min(std::max((r - 0.85f) / 0.35f, 0.f), 1.f);
+  return 1 - focus * t * t * (3 - 2 * t);
+}
+
+// Mean absolute error: mean of focus_weight |y - t|. The subgradient at 0 is 0.
 void l1_loss(float* loss, float* dy, const float* y, const float* t, const LossShape& shape, float weight,
              bool accumulate, Stream stream);
 
-// Mean squared error: mean (y - t)^2.
+// Mean squared error: mean of focus_weight (y - t)^2.
 void mse_loss(float* loss, float* dy, const float* y, const float* t, const LossShape& shape, float weight,
               bool accumulate, Stream stream);
 

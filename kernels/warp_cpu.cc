@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/parallel.h"
 #include "kernels/warp.h"
@@ -6,33 +7,42 @@
 namespace doppel {
 namespace {
 
-struct Colour {
-  float r, g, b;
-};
+// Four floats at once; the fourth lane is not used.
+using Lanes = float __attribute__((vector_size(16)));
+using Bytes = uint8_t __attribute__((vector_size(4)));
+using Index = int __attribute__((vector_size(16)));
 
-// Bilinear sample at (x, y) in face pixels, border repeated; values 0..255, added to `sum`.
-inline void add_tap(Colour& sum, const uint8_t* face, int size, float x, float y) {
+inline Lanes load(const uint8_t* p) {
+  Bytes bytes;
+  std::memcpy(&bytes, p, sizeof bytes);
+  return __builtin_convertvector(bytes, Lanes);
+}
+
+// Bilinear sample at (x, y) in face pixels, border repeated; values 0..255.
+inline Lanes tap(const uint8_t* face, int size, float x, float y) {
   const float last = float(size - 1);
   x = std::min(std::max(x, 0.f), last);
   y = std::min(std::max(y, 0.f), last);
   const int x0 = std::min(int(x), size - 2), y0 = std::min(int(y), size - 2);
   const float fx = x - float(x0), fy = y - float(y0);
-  const uint8_t* p = face + (size_t(y0) * size + x0) * 3;
+  const uint8_t* p = face + (size_t(y0) * size_t(size) + size_t(x0)) * 3;
   const uint8_t* q = p + size_t(size) * 3;
-  const float w11 = fx * fy, w10 = fy - w11, w01 = fx - w11, w00 = 1 - fx - w10;
-  sum.r += w00 * p[0] + w01 * p[3] + w10 * q[0] + w11 * q[3];
-  sum.g += w00 * p[1] + w01 * p[4] + w10 * q[1] + w11 * q[4];
-  sum.b += w00 * p[2] + w01 * p[5] + w10 * q[2] + w11 * q[5];
+  // The right pixels are loaded from a byte before them: four bytes from their own start could end beyond the last
+  // face.
+  const Index left_out_first{1, 2, 3, 3};
+  const Lanes p1 = __builtin_shuffle(load(p + 2), left_out_first), q1 = __builtin_shuffle(load(q + 2), left_out_first);
+  const Lanes p0 = load(p), q0 = load(q);
+  const Lanes top = p0 + fx * (p1 - p0), bottom = q0 + fx * (q1 - q0);
+  return top + fy * (bottom - top);
 }
 
 // The four taps lie a quarter of an output pixel from its centre; (ux, uy) and (vx, vy) are the face's steps for one
 // output pixel to the right and down.
-inline Colour sample(const uint8_t* face, int size, Point at, float ux, float uy, float vx, float vy) {
-  Colour sum{0, 0, 0};
-  for (float b : {-0.25f, 0.25f})
-    for (float a : {-0.25f, 0.25f}) add_tap(sum, face, size, at.x + a * ux + b * vx, at.y + a * uy + b * vy);
-  constexpr float k = 1.f / (4 * 255);
-  return {sum.r * k, sum.g * k, sum.b * k};
+inline Lanes sample(const uint8_t* face, int size, Point at, float ux, float uy, float vx, float vy) {
+  const float ax = (ux + vx) / 4, ay = (uy + vy) / 4, bx = (ux - vx) / 4, by = (uy - vy) / 4;
+  const Lanes sum = tap(face, size, at.x - ax, at.y - ay) + tap(face, size, at.x + bx, at.y + by) +
+                    tap(face, size, at.x - bx, at.y - by) + tap(face, size, at.x + ax, at.y + ay);
+  return sum * (1.f / (4 * 255));
 }
 
 inline float finish(float v, float shift, const WarpSample& s) {
@@ -59,16 +69,16 @@ void one_sample(T* input, float* target, const uint8_t* face, const float* shift
       const float vy = ((p10.y - p00.y) * (1 - fx) + (p11.y - p01.y) * fx) / cell;
       const Point at{(p00.x * (1 - fx) + p01.x * fx) * (1 - fy) + (p10.x * (1 - fx) + p11.x * fx) * fy,
                      (p00.y * (1 - fx) + p01.y * fx) * (1 - fy) + (p10.y * (1 - fx) + p11.y * fx) * fy};
-      const Colour in = sample(face, size, at, ux, uy, vx, vy);
-      const Colour out =
+      const Lanes in = sample(face, size, at, ux, uy, vx, vy);
+      const Lanes out =
           sample(face, size, s.target({float(x), float(y)}), s.target.a, s.target.c, s.target.b, s.target.d);
       const int64_t pixel = (int64_t(y) * t + x) * 3;
-      input[pixel] = from_float<T>(finish(in.r, shift[0], s));
-      input[pixel + 1] = from_float<T>(finish(in.g, shift[1], s));
-      input[pixel + 2] = from_float<T>(finish(in.b, shift[2], s));
-      target[pixel] = finish(out.r, shift[0], s);
-      target[pixel + 1] = finish(out.g, shift[1], s);
-      target[pixel + 2] = finish(out.b, shift[2], s);
+      input[pixel] = from_float<T>(finish(in[0], shift[0], s));
+      input[pixel + 1] = from_float<T>(finish(in[1], shift[1], s));
+      input[pixel + 2] = from_float<T>(finish(in[2], shift[2], s));
+      target[pixel] = finish(out[0], shift[0], s);
+      target[pixel + 1] = finish(out[1], shift[1], s);
+      target[pixel + 2] = finish(out[2], shift[2], s);
     }
   }
 }

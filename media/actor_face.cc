@@ -187,7 +187,7 @@ void add_triangles(HeadModel& model) {
       const float x = std::max(std::abs(p.x), std::abs(q.x));
       if (r == model.lip_row && x < t.mouth && p.z > 0) continue;  // the mouth
       const bool lid = p.z > 0.4f && std::abs(p.y) < 0.2f && x > 0.12f && x < 0.55f;
-      const bool mouth = p.z > 0.3f && std::abs(p.y - kMouthY) < 0.3f && x < 0.5f;
+      const bool mouth = p.z > -0.2f && std::abs(p.y - kMouthY) < 0.45f;
       auto& list = lid ? lids : mouth ? round_mouth : face.triangles;
       list.insert(list.end(), {a, d, b, b, d, e});
     }

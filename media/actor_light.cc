@@ -16,7 +16,7 @@ float highlight(Vec3 normal, Vec3 view, Vec3 to_light, float roughness, float f0
   const float nl = dot(normal, to_light);
   if (nl <= 0) return 0;
   const Vec3 half = normalize(view + to_light);
-  const float nh = saturate(dot(normal, half)), vh = std::max(dot(view, half), 0.1f);
+  const float nh = saturate(dot(normal, half)), vh = std::max(dot(view, half), 0.25f);
   const float a2 = roughness * roughness * roughness * roughness;
   const float d = nh * nh * (a2 - 1) + 1;
   return nl * a2 / (kPi * d * d) * (f0 + (1 - f0) * pow5(1 - vh)) / (4 * vh * vh);

@@ -190,7 +190,7 @@ void build_parts(HeadModel& model) {
   model.lower_teeth = teeth(kMouthY - 0.035f, kMouthY - 0.15f, 0.235f, 0.20f, false);
   model.tongue =
       half_ellipsoid(Part::mouth, {0, kMouthY - 0.14f, 0.50f}, {0.20f, 0.075f, 0.27f}, {0.40f, 0.11f, 0.10f}, 0.6f);
-  model.bag = half_ellipsoid(Part::mouth, {0, kMouthY - 0.06f, 0.42f}, {0.34f, 0.36f, 0.10f}, kMouthLining, 0.2f);
+  model.bag = half_ellipsoid(Part::mouth, {0, kMouthY - 0.06f, 0.42f}, {0.34f, 0.36f, 0.10f}, kMouthLining, 0);
 }
 
 Surface build_body(Actor who) {

@@ -32,9 +32,10 @@ double blink_at(double seconds, double period, double phase) {
 
 Performance performance(Actor who, double seconds) {
   const bool a = who == Actor::a;
-  // B's clock runs at another rate and starts elsewhere: the same ranges, another order.
-  const double t = seconds, shift = a ? 0.0 : 0.37;
-  const auto by = [&](double period, double phase) { return wave(t, a ? period : period * 0.87, phase + shift); };
+  // Both play the same scene, B at another pace and from another moment on: the same ranges, and the same combinations
+  // of pose, expression and light in other frames.
+  const double t = a ? seconds : 0.92 * seconds + 1.1;
+  const auto by = [&](double period, double phase) { return wave(t, period, phase); };
   Performance p;
   p.place = who;
   p.yaw = float(30 * dwell(by(7.3, 0.02)));
@@ -46,23 +47,23 @@ Performance performance(Actor who, double seconds) {
 
   // Speech: syllables at about four a second in phrases with rests; each vowel has its own lips.
   const double phrase = smooth(1.5 + 2.2 * by(3.7, 0.15));
-  const double syllable = 0.5 - 0.5 * std::cos(kTwoPi * (t * (a ? 3.7 : 4.1) + 0.6 * by(1.9, 0.3)));
-  p.jaw = float(std::clamp(phrase * syllable * (0.5 + 0.5 * by(1.3, 0.4)), 0.0, 1.0));
-  p.pucker = float(0.8 * phrase * std::max(0.0, by(0.83, 0.2)) * std::max(0.0, by(2.7, 0.7)));
-  p.wide = float(0.9 * phrase * std::max(0.0, by(0.71, 0.6)) * (0.4 + 0.6 * syllable) * (1 - p.pucker));
+  const double syllable = 0.5 - 0.5 * std::cos(kTwoPi * (t * 3.7 + 0.6 * by(1.9, 0.3)));
+  p.jaw = float(0.75 * std::clamp(phrase * syllable * (0.5 + 0.5 * by(1.3, 0.4)), 0.0, 1.0));
+  p.pucker = float(0.55 * phrase * std::max(0.0, by(0.83, 0.2)) * std::max(0.0, by(2.7, 0.7)));
+  p.wide = float(0.65 * phrase * std::max(0.0, by(0.71, 0.6)) * (0.4 + 0.6 * syllable) * (1 - p.pucker));
   p.smile = float(smooth(0.2 + 0.9 * by(5.3, 0.8)) * (1 - 0.7 * p.pucker));
   p.brow = float(std::clamp(0.35 * by(3.3, 0.1) + 0.7 * by(4.7, 0.55), -0.5, 1.0));
-  p.blink = float(std::max(blink_at(t, a ? 2.7 : 3.1, 0.9 + shift), blink_at(t, a ? 7.1 : 6.3, 4.0)));
+  p.blink = float(std::max(blink_at(t, 2.7, 0.9), blink_at(t, 7.1, 4.0)));
   // Eyes hold the camera, then look elsewhere; each look lasts a while.
   const auto look = [&](double period, double phase) { return std::tanh(3 * by(period, phase)); };
   p.gaze_x = float(std::clamp(-0.45 * p.yaw + 9 * look(2.9, 0.35), -25.0, 25.0));
   p.gaze_y = float(std::clamp(-0.40 * p.pitch + 5 * look(3.7, 0.75), -12.0, 12.0));
 
-  p.light_azimuth = float(65 * dwell(by(6.1, 0.55)));
-  p.light_elevation = float(37.5 + 22.5 * by(8.3, 0.2));
-  p.light_warmth = float(by(5.1, 0.9));
-  p.light_intensity = float(0.95 + 0.25 * by(4.1, 0.45));
-  p.fill = float(0.95 + 0.25 * by(6.9, 0.7));
+  p.light_azimuth = float(45 * dwell(by(6.1, 0.55)));
+  p.light_elevation = float(37.5 + 15 * by(8.3, 0.2));
+  p.light_warmth = float(0.7 * by(5.1, 0.9));
+  p.light_intensity = float(0.95 + 0.18 * by(4.1, 0.45));
+  p.fill = float(0.95 + 0.18 * by(6.9, 0.7));
   p.pan = float(0.30 * by(13.0, 0.05));
   return p;
 }

@@ -74,6 +74,7 @@ Vec3 shade_sample(const Frame& frame, const HeadModel& model, float x, float y, 
     case Part::skin: {
       if (piece == kFace && size_t(index) * 3 >= posed.surface.mouth_begin && from_behind(posed, index)) {
         v.colour = kMouthLining;  // the cheek from inside
+        v.gloss = 0;
         v.open = 0.22f;
         return shade_plain(frame.light, v, normal * -1, view, 0.06f);
       }

@@ -30,8 +30,8 @@ struct Performance {
   float gaze_x = 0;  // of the eyes in the head, right, -25..25
   float gaze_y = 0;  // down, -12..12
 
-  float light_azimuth = 0;     // where the key light comes from, to the right, -65..65
-  float light_elevation = 35;  // above, 15..60
+  float light_azimuth = 0;     // where the key light comes from, to the right, -45..45
+  float light_elevation = 35;  // above, 22..53
   float light_warmth = 0;      // -1 cool .. 1 warm
   float light_intensity = 1;   // 0.7..1.2
   float fill = 1;              // of the light from everywhere, 0.7..1.2

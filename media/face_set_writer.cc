@@ -6,8 +6,11 @@
 #include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <stdexcept>
+#include <vector>
 
 #include "media/face_set_manifest.h"
 #include "runtime/atomic_file.h"
@@ -110,9 +113,15 @@ struct FaceSetWriter::Impl {
     if (finished) return;
     // What follows the last source line may not be whole on disk: it is made again.
     cut();
-    for (int64_t i = faces; i <= int64_t(old.faces.size()); ++i) {
-      std::error_code ignored;  // a crop that was never written
-      fs::remove(fs::path(path) / crop_name(i), ignored);
+    std::vector<fs::path> stray;
+    for (const fs::directory_entry& entry : fs::directory_iterator(path)) {
+      const std::string name = entry.path().filename().string();
+      const int64_t index = std::strtoll(name.c_str(), nullptr, 10);
+      if (index >= faces && name == crop_name(index)) stray.push_back(entry.path());
+    }
+    for (const fs::path& file : stray) {
+      std::error_code ignored;  // a later crop overwrites it
+      fs::remove(file, ignored);
     }
   }
 

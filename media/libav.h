@@ -53,6 +53,9 @@ void clear_libav_message();
 // Opens a clip by content, never as a URL, a playlist or plain text, and finds its streams. Throws Error naming it.
 InputPtr open_input(const std::string& path);
 
+// The length in bytes that a Matroska, WebM or AVI file gives of itself; -1 where it does not.
+int64_t promised_size(const std::string& path);
+
 inline Rational to_rational(AVRational r) {
   return {r.num, r.den};
 }

@@ -1,5 +1,7 @@
 #include "media/stream_copy.h"
 
+#include <algorithm>
+#include <cstring>
 #include <limits>
 #include <new>
 
@@ -61,6 +63,16 @@ bool StreamCopy::read() {
   }
 }
 
+// libav's MP4 reader counts the edit list's empty start into the shown length, and so cuts that much off the last
+// packet. This puts it back; without it the end of the sound is lost once more with every copy.
+void StreamCopy::mend_last_duration(const AVStream& from) {
+  const AVCodecParameters& codec = *from.codecpar;
+  if (!std::strstr(input_->iformat->name, "mov") || codec.frame_size <= 0 || codec.sample_rate <= 0) return;
+  const int64_t whole = av_rescale_q(codec.frame_size, {1, codec.sample_rate}, from.time_base);
+  if (packet_->duration >= whole || from.start_time == AV_NOPTS_VALUE || from.start_time <= 0) return;
+  packet_->duration = std::min(whole, packet_->duration + from.start_time);
+}
+
 void StreamCopy::until(double seconds) {
   if (!any_) return;
   while (!done_) {
@@ -74,6 +86,7 @@ void StreamCopy::until(double seconds) {
     if (time != AV_NOPTS_VALUE && double(time) * av_q2d(from.time_base) > seconds) return;
     waiting_ = false;
     const int target = target_[packet_->stream_index];
+    mend_last_duration(from);
     av_packet_rescale_ts(packet_.get(), from.time_base, output_->streams[target]->time_base);
     if (packet_->dts == AV_NOPTS_VALUE) packet_->dts = packet_->pts;
     int64_t& last = last_dts_[target];

@@ -24,6 +24,7 @@ class StreamCopy {
 
  private:
   bool read();
+  void mend_last_duration(const AVStream& from);
 
   std::string output_name_;
   AVFormatContext* output_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 
 #include "media/libav.h"
 #include "media/orientation.h"
@@ -11,7 +12,7 @@
 namespace doppel {
 namespace {
 
-// Ends this much before the length that the header gives count as cut short, where no index tells exactly.
+// An end this much before the length that the header gives counts as cut short, where nothing tells exactly.
 constexpr double kMissingSeconds = 0.5;
 
 Chroma chroma_of(int format) {
@@ -145,10 +146,14 @@ bool VideoReader::variable_rate() const {
 void VideoReader::State::end_of_file(int code) {
   at_end = true;
   if (code != AVERROR_EOF) read_error = libav_error(code);
+  const int64_t bytes = promised_size(path);
   if (promised_packets > 0) {
     cut_short = cut_short || seen_packets < promised_packets;
-  } else if (input->duration > 0 && input->duration_estimation_method != AVFMT_DURATION_FROM_BITRATE) {
-    double start = input->start_time != AV_NOPTS_VALUE ? double(input->start_time) / AV_TIME_BASE : 0.0;
+  } else if (bytes > 0) {
+    std::error_code failed;
+    cut_short = cut_short || int64_t(std::filesystem::file_size(path, failed)) < bytes;
+  } else if (input->duration > 0 && input->duration_estimation_method == AVFMT_DURATION_FROM_STREAM) {
+    const double start = input->start_time != AV_NOPTS_VALUE ? double(input->start_time) / AV_TIME_BASE : 0.0;
     cut_short = cut_short || last_second - start + kMissingSeconds < double(input->duration) / AV_TIME_BASE;
   }
   avcodec_send_packet(decoder.get(), nullptr);

@@ -159,6 +159,8 @@ void VideoWriter::State::open_output() {
     // The index goes to the front, so that a browser can start before it has everything. A colour box without colours
     // would turn "unknown range" into "limited range".
     const bool tagged = format.color.primaries != 2 || format.color.transfer != 2 || format.color.matrix != 2;
+    const Rational tick = format.time_base;
+    if (tick.num == 1 && tick.den >= 600) av_dict_set_int(&settings, "video_track_timescale", tick.den, 0);
     av_dict_set(&settings, "movflags", tagged ? "+faststart+write_colr" : "+faststart", 0);
   }
   check(avio_open(&raw->pb, url.c_str(), AVIO_FLAG_WRITE), "opening the file");

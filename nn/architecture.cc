@@ -35,36 +35,46 @@ Architecture lite() {
   Architecture a{};
   a.name = "lite";
   a.size = 64;
-  a.down = {{64, 5}, {128, 3}, {256, 3}, {384, 3}};
+  a.down = {{64, 5}, {96, 3}, {160, 3}, {256, 3}};
   a.code = 256;
   a.latent_size = 4;
   a.latent_filters = 256;
   a.inter = {256};
-  a.up = {{128}, {96}, {48}};
+  a.up = {{128}, {64}, {32}};
   a.out_kernel = 3;
   a.slope = 0.1f;
-  a.batch = 16;
-  a.lr = 5e-4f;
+  a.init = Init::he;
+  // Small batches and small warps: a short training wants many steps more than it wants variety.
+  a.batch = 8;
+  a.lr = 1e-3f;
   a.decay = true;
   a.adam.beta1 = 0.9f;
   a.adam.beta2 = 0.99f;
   a.adam.ema_decay = 0.995f;
   a.loss.l1 = 1;
   a.loss.dssim = 0.5f;
+  a.loss.focus = 0.9f;
   a.loss.window.window = 7;
+  a.warp.rotation = 4;
+  a.warp.zoom = 0.03f;
+  a.warp.shift = 0.015f;
+  a.warp.jitter = 4.f / 256;
+  a.match_means = true;
   return a;
 }
 
-ValueId residual(Graph& g, ValueId x, const std::string& name) {
+ValueId residual(Graph& g, ValueId x, const Architecture& a, const std::string& name) {
   const int filters = g[x].shape.c;
-  ValueId y = leaky_relu(g, conv2d(g, x, name + ".conv0", {.filters = filters}), kResidualSlope);
-  y = conv2d(g, y, name + ".conv1", {.filters = filters});
+  const Init init{a.init, kResidualSlope};
+  ValueId y = leaky_relu(g, conv2d(g, x, name + ".conv0", {.filters = filters, .init = init}), kResidualSlope);
+  y = conv2d(g, y, name + ".conv1", {.filters = filters, .init = init});
   return add_leaky_relu(g, x, y, kResidualSlope);
 }
 
-ValueId upscale(Graph& g, ValueId x, const UpSpec& up, float slope, const std::string& name) {
-  x = pixel_shuffle(g, leaky_relu(g, conv2d(g, x, name, {.filters = 4 * up.filters}), slope));
-  for (int i = 0; i < up.residuals; ++i) x = residual(g, x, name + ".res" + std::to_string(i));
+ValueId upscale(Graph& g, ValueId x, const UpSpec& up, const Architecture& a, const std::string& name) {
+  const ConvOptions options{.filters = 4 * up.filters, .init = {a.init, a.slope}};
+  x = pixel_shuffle(g, leaky_relu(g, conv2d(g, x, name, options), a.slope));
+  for (int i = 0; i < up.residuals; ++i) x = residual(g, x, a, name + ".res" + std::to_string(i));
   return x;
 }
 
@@ -93,23 +103,27 @@ Architecture narrowed(Architecture a, int divisor) {
 
 ValueId encode(Graph& g, ValueId x, const Architecture& a) {
   for (size_t i = 0; i < a.down.size(); ++i) {
-    const ConvOptions options{
-        .filters = a.down[i].filters, .kernel = a.down[i].kernel, .stride = 2, .padding = Padding::same};
+    const ConvOptions options{.filters = a.down[i].filters,
+                              .kernel = a.down[i].kernel,
+                              .stride = 2,
+                              .padding = Padding::same,
+                              .init = {a.init, a.slope}};
     x = leaky_relu(g, conv2d(g, x, "encoder.conv" + std::to_string(i), options), a.slope);
   }
   const Shape s = g[x].shape;
   x = g.reshape(x, {s.n, 1, 1, s.h * s.w * s.c});
-  x = dense(g, x, "encoder.dense0", a.code);
-  x = dense(g, x, "encoder.dense1", a.latent_size * a.latent_size * a.latent_filters);
+  x = dense(g, x, "encoder.dense0", a.code, {a.init});
+  x = dense(g, x, "encoder.dense1", a.latent_size * a.latent_size * a.latent_filters, {a.init});
   x = g.reshape(x, {s.n, a.latent_size, a.latent_size, a.latent_filters});
-  return upscale(g, x, a.inter, a.slope, "encoder.up0");
+  return upscale(g, x, a.inter, a, "encoder.up0");
 }
 
 ValueId decode(Graph& g, ValueId latent, const Architecture& a, const std::string& person) {
   const std::string name = "decoder." + person;
   ValueId x = latent;
-  for (size_t i = 0; i < a.up.size(); ++i) x = upscale(g, x, a.up[i], a.slope, name + ".up" + std::to_string(i));
-  return sigmoid(g, conv2d(g, x, name + ".out", {.filters = 3, .kernel = a.out_kernel, .fp32_output = true}));
+  for (size_t i = 0; i < a.up.size(); ++i) x = upscale(g, x, a.up[i], a, name + ".up" + std::to_string(i));
+  return sigmoid(
+      g, conv2d(g, x, name + ".out", {.filters = 3, .kernel = a.out_kernel, .fp32_output = true, .init = {a.init}}));
 }
 
 double forward_flops(const Architecture& a) {

@@ -31,7 +31,8 @@ struct Architecture {
   UpSpec inter;            // last layer of the encoder
   std::vector<UpSpec> up;  // the decoder; doubles latent_size up to size
   int out_kernel;          // last convolution, to 3 channels and a sigmoid
-  float slope = 0.1f;      // leaky ReLU everywhere but in residual blocks
+  Init::Kind init = Init::glorot;
+  float slope = 0.1f;  // leaky ReLU everywhere but in residual blocks
 
   // How it is trained unless the user says otherwise.
   int batch;  // samples per person

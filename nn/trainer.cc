@@ -9,9 +9,10 @@
 namespace doppel {
 namespace {
 
-// Mean colour of a face set's central part, 0..1; from at most a few hundred faces.
+// Mean colour of the middle of the face, 0..1: half of what the network sees, so that skin counts and not what is
+// behind it. From at most a few hundred faces.
 void mean_colour(const PersonFaces& person, int size, float inner, double* mean) {
-  const int low = int(float(size) * (1 - inner) / 2), high = size - low;
+  const int low = int(float(size) * (1 - inner / 2) / 2), high = size - low;
   const uint32_t stride = std::max(1u, person.faces / 256);
   double sum[3] = {}, count = 0;
   for (uint32_t f = 0; f < person.faces; f += stride)

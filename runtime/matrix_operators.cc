@@ -90,7 +90,9 @@ class DenseWgradOp : public Operator {
   Dense dense_;
 };
 
-float glorot(double fan_in, double fan_out) {
+// A uniform distribution's variance is limit^2 / 3.
+float limit_of(const Init& init, double fan_in, double fan_out) {
+  if (init.kind == Init::he) return float(std::sqrt(6 / ((1 + double(init.slope) * init.slope) * fan_in)));
   return float(std::sqrt(6 / (fan_in + fan_out)));
 }
 
@@ -147,17 +149,17 @@ ValueId conv2d(Graph& g, ValueId x, const std::string& name, const ConvOptions& 
   o.padding == Padding::same ? pad_same(conv) : pad_symmetric(conv);
   const double taps = double(o.kernel) * o.kernel;
   const ValueId w =
-      g.operand(name + ".w", {o.filters, o.kernel, o.kernel, conv.c}, glorot(taps * conv.c, taps * conv.k));
+      g.operand(name + ".w", {o.filters, o.kernel, o.kernel, conv.c}, limit_of(o.init, taps * conv.c, taps * conv.k));
   const ValueId b = g.weight(name + ".b", {1, 1, 1, o.filters}, 0);
   const ValueId y = g.value(name, {conv.n, conv.out_h(), conv.out_w(), conv.k}, conv.out_type);
   g.append(std::make_shared<ConvOp>(conv, Epilogue{}), {x, w, b}, {y});
   return y;
 }
 
-ValueId dense(Graph& g, ValueId x, const std::string& name, int units) {
+ValueId dense(Graph& g, ValueId x, const std::string& name, int units, Init init) {
   const Value in = g[x];
   if (in.shape.h != 1 || in.shape.w != 1) throw std::logic_error("dense of " + in.name + ": flatten it first");
-  const ValueId w = g.operand(name + ".w", {units, 1, 1, in.shape.c}, glorot(in.shape.c, units));
+  const ValueId w = g.operand(name + ".w", {units, 1, 1, in.shape.c}, limit_of(init, in.shape.c, units));
   const ValueId b = g.weight(name + ".b", {1, 1, 1, units}, 0);
   const ValueId y = g.value(name, {in.shape.n, 1, 1, units}, in.type);
   g.append(std::make_shared<DenseOp>(Dense{in.shape.n, in.shape.c, units, in.type}), {x, w, b}, {y});

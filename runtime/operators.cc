@@ -245,8 +245,8 @@ ValueId image_loss(Graph& g, ValueId y, ValueId target, const ImageLoss& loss, c
     throw std::logic_error("image_loss of " + in.name + ": wants two fp32 pictures of one shape");
   const ValueId losses = g.value(name, {1, 1, 1, 4}, DType::f32, Role::kept);
   const ValueId dy = g.value("d " + in.name, in.shape, DType::f32);
-  g.append(std::make_shared<ImageLossOp>(LossShape{in.shape.n, in.shape.h, in.shape.w, in.shape.c}, loss), {y, target},
-           {losses, dy});
+  g.append(std::make_shared<ImageLossOp>(LossShape{in.shape.n, in.shape.h, in.shape.w, in.shape.c, loss.focus}, loss),
+           {y, target}, {losses, dy});
   return losses;
 }
 

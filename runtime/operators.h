@@ -11,20 +11,29 @@ namespace doppel {
 
 enum class Padding { same, symmetric };
 
+// What weights start from: uniform numbers of variance 2 / (fan_in + fan_out) (Glorot and Bengio 2010, eq. 16), or of
+// variance 2 / ((1 + slope^2) fan_in) (He, Zhang, Ren, Sun 2015, eq. 15), which keeps the signal's size from layer to
+// layer under a leaky ReLU of that slope; slope 1 means that no activation follows.
+struct Init {
+  enum Kind { glorot, he } kind = glorot;
+  float slope = 1;
+};
+
 struct ConvOptions {
   int filters = 0;  // K
   int kernel = 3;   // R = S, odd
   int stride = 1;
   Padding padding = Padding::symmetric;
   bool fp32_output = false;  // else the graph's compute type
+  Init init = {};
 };
 
 // Declares the parameters name.w [K,R,S,C] and name.b [K]; weights start as Glorot uniform (Glorot and Bengio 2010, eq.
 // 16).
 ValueId conv2d(Graph& g, ValueId x, const std::string& name, const ConvOptions& options);
 
-// x [N,C] to [N,units]; parameters name.w [units,C] and name.b [units], Glorot uniform.
-ValueId dense(Graph& g, ValueId x, const std::string& name, int units);
+// x [N,C] to [N,units]; parameters name.w [units,C] and name.b [units].
+ValueId dense(Graph& g, ValueId x, const std::string& name, int units, Init init = {});
 
 ValueId leaky_relu(Graph& g, ValueId x, float slope);
 ValueId sigmoid(Graph& g, ValueId x);
@@ -37,7 +46,8 @@ ValueId add_leaky_relu(Graph& g, ValueId a, ValueId b, float slope);
 // (unweighted; 0 when its weight is 0).
 struct ImageLoss {
   float l1 = 1, mse = 0, dssim = 0;
-  Dssim window;
+  float focus = 0;  // kernels/loss.h
+  Dssim window = {};
 };
 ValueId image_loss(Graph& g, ValueId y, ValueId target, const ImageLoss& loss, const std::string& name);
 

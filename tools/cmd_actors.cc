@@ -5,6 +5,7 @@
 #include "media/actors.h"
 #include "runtime/error.h"
 #include "tools/commands.h"
+#include "tools/number_range.h"
 #include "tools/ownership.h"
 #include "tools/progress.h"
 
@@ -46,7 +47,7 @@ void add_actors(CLI::App& app) {
       ->type_name("N")
       ->capture_default_str();
   sub->add_option("--fps", options->fps, "frames per second")
-      ->check(CLI::Range(1.0, 240.0))
+      ->check(NumberRange(1, 240))
       ->type_name("X")
       ->capture_default_str();
   sub->callback([options] { run(*options); });

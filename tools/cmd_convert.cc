@@ -1,10 +1,9 @@
 #include <CLI/CLI.hpp>
-#include <algorithm>
 
-#include "nn/swapper.h"
-#include "runtime/error.h"
 #include "tools/commands.h"
 #include "tools/convert.h"
+#include "tools/model_net.h"
+#include "tools/number_range.h"
 
 namespace doppel {
 namespace {
@@ -19,15 +18,6 @@ constexpr const char* kExamples =
     "Outputs\n"
     "are marked as synthetic. A clip appears under its name only when it is whole: Ctrl-C keeps nothing of the open "
     "one.";
-
-int person_number(const Swapper& swapper, const std::string& name) {
-  const auto& people = swapper.people();
-  const auto found = std::find(people.begin(), people.end(), name);
-  if (found != people.end()) return int(found - people.begin());
-  std::string known;
-  for (const std::string& person : people) known += (known.empty() ? "" : ", ") + person;
-  throw UsageError("--to " + name + ": this model does not know that name; it knows " + known);
-}
 
 }  // namespace
 
@@ -59,10 +49,10 @@ void add_convert(CLI::App& app) {
       ->check(CLI::IsMember({"match", "none"}))
       ->capture_default_str();
   sub->add_option("--mask-erode", settings.swap.paste.mask.erode, "Shrink the pasted part, fraction of its square")
-      ->check(CLI::Range(-0.2f, 0.4f))
+      ->check(NumberRange(-0.2, 0.4))
       ->capture_default_str();
   sub->add_option("--mask-blur", settings.swap.paste.mask.feather, "Width of the mask's fade, fraction of its square")
-      ->check(CLI::Range(0.005f, 0.5f))
+      ->check(NumberRange(0.005, 0.5))
       ->capture_default_str();
   sub->add_option("--min-face", settings.swap.tracker.detector.min_face, "Leave faces narrower than this alone, pixels")
       ->check(CLI::Range(10, 10000))
@@ -75,16 +65,8 @@ void add_convert(CLI::App& app) {
       ->capture_default_str();
   sub->callback([o] {
     o->settings.swap.paste.colour = o->colour == "match" ? 1.0f : 0.0f;
-    Swapper swapper(o->model, o->batch);
-    const int person = person_number(swapper, o->to);
-    const std::vector<ConvertJob> jobs = plan_conversion(o->inputs, o->output);
-    FaceNet net;
-    net.input_size = swapper.input_size();
-    net.output_size = swapper.output_size();
-    net.max_batch = swapper.max_batch();
-    net.coverage = swapper.coverage();
-    net.run = [&](const float* in, int n, float* out) { swapper.run(in, n, person, out); };
-    convert_files(jobs, net, o->settings);
+    const ModelNet model(o->model, o->to, o->batch);
+    convert_files(plan_conversion(o->inputs, o->output), model.net(), o->settings);
   });
 }
 

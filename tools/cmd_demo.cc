@@ -17,6 +17,7 @@
 #include "tools/convert.h"
 #include "tools/extract.h"
 #include "tools/model_net.h"
+#include "tools/number_range.h"
 #include "tools/ownership.h"
 #include "tools/progress.h"
 #include "tools/sheet.h"
@@ -171,7 +172,7 @@ void add_demo(CLI::App& app) {
       ->type_name("DIR")
       ->capture_default_str();
   sub->add_option("--minutes", options->minutes, "of training, in all")
-      ->check(CLI::Range(0.01, 1e6))
+      ->check(NumberRange(0.01, 1e6))
       ->type_name("M")
       ->capture_default_str();
   sub->callback([options] { run(*options); });

@@ -6,6 +6,7 @@
 #include "runtime/error.h"
 #include "tools/commands.h"
 #include "tools/extract.h"
+#include "tools/number_range.h"
 #include "tools/progress.h"
 
 namespace doppel {
@@ -75,7 +76,7 @@ void add_extract(CLI::App& app) {
       ->capture_default_str();
   sub->add_option("--coverage", options->coverage, "side of a crop in widths of the face's jaw")
       ->type_name("C")
-      ->check(CLI::Range(1.0, 4.0))
+      ->check(NumberRange(1, 4))
       ->capture_default_str();
   sub->callback([options] { run(*options); });
 }

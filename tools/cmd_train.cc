@@ -3,6 +3,7 @@
 #include "nn/architecture.h"
 #include "runtime/error.h"
 #include "tools/commands.h"
+#include "tools/number_range.h"
 #include "tools/train.h"
 
 namespace doppel {
@@ -49,11 +50,11 @@ void add_train(CLI::App& app) {
   auto* iterations = sub->add_option("--iterations", o->iterations, "Stop when the model has had so many")
                          ->check(CLI::Range(uint64_t(1), uint64_t(1) << 48));
   auto* minutes = sub->add_option("--minutes", o->minutes, "Stop when the model has had so many")
-                      ->check(CLI::Range(0.01, 1e6))
+                      ->check(NumberRange(0.01, 1e6))
                       ->excludes(iterations);
   auto* batch = sub->add_option("--batch", o->batch, "Samples of each person per iteration [16 lite, 64 original]")
                     ->check(CLI::Range(1, 1 << 20));
-  auto* lr = sub->add_option("--lr", o->lr, "Learning rate [5e-4 lite, 5e-5 original]")->check(CLI::Range(1e-9, 1.0));
+  auto* lr = sub->add_option("--lr", o->lr, "Learning rate [5e-4 lite, 5e-5 original]")->check(NumberRange(1e-9, 1));
   auto* seed = sub->add_option("--seed", o->seed, "What the random numbers start from [1]");
   auto* precision = sub->add_option("--precision", o->precision, "bf16 or fp32 [bf16 where the processor has it]")
                         ->check(CLI::IsMember({"bf16", "fp32"}));
@@ -61,10 +62,10 @@ void add_train(CLI::App& app) {
       ->check(CLI::IsMember({"auto", "cpu"}))
       ->capture_default_str();
   sub->add_option("--save-every", o->command.save_every, "Seconds between checkpoints")
-      ->check(CLI::Range(1.0, 1e6))
+      ->check(NumberRange(1, 1e6))
       ->capture_default_str();
   sub->add_option("--preview-every", o->command.preview_every, "Seconds between preview pictures (MODEL/preview.png)")
-      ->check(CLI::Range(1.0, 1e6))
+      ->check(NumberRange(1, 1e6))
       ->capture_default_str();
   sub->add_flag("--verbose", o->command.verbose, "Print the plan: nodes, what was fused, arena bytes");
   sub->add_flag("--debug", o->command.checked, "Look for values that are not finite after every node (slower)");

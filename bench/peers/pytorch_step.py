@@ -223,18 +223,23 @@ class Trainer:
 
 
 def fastest_trainer(a, precision):
-    """Tries threads, layouts and optimisers for a step or two each."""
+    """Tries threads and layouts, then the other optimiser, for a step or two each."""
     best = None
-    layouts = [torch.channels_last, torch.contiguous_format]
-    for threads, layout, foreach in itertools.product(sorted({1, os.cpu_count()}), layouts, [True, False]):
+
+    def attempt(threads, layout, foreach):
+        nonlocal best
         torch.set_num_threads(threads)
         trainer = Trainer(a, precision, layout, foreach)
         took = trainer.seconds(1)
         if best is None or took < best[0]:
-            best = (took, trainer, threads, foreach)
-    _, trainer, threads, foreach = best
+            best = (took, trainer, threads, layout, foreach)
+
+    layouts = [torch.channels_last, torch.contiguous_format]
+    for threads, layout in itertools.product(sorted({1, os.cpu_count()}), layouts):
+        attempt(threads, layout, False)
+    attempt(best[2], best[3], True)
+    _, trainer, threads, layout, foreach = best
     torch.set_num_threads(threads)
-    layout = str(trainer.layout).replace("torch.", "")
     print(f"pytorch {precision}: {threads} threads, {layout}, foreach={foreach}", file=sys.stderr)
     return trainer
 

@@ -125,3 +125,14 @@ TEST_CASE("activation derivatives agree with finite differences", "[activation]"
       CHECK(double(activation_derivative(f, y, slope)) == Approx(measured).margin(1e-6));
     }
 }
+
+TEST_CASE("cast_to_bf16 rounds every element", "[activation]") {
+  for (const int64_t count : kCounts) {
+    Buffer x(DType::f32, inputs(5, count)), y(DType::bf16, count);
+    if (count > 2) x.set(1, double(NAN)), x.set(2, -double(INFINITY));
+    cast_to_bf16(y.bf16(), x.f32(), count, {});
+    CHECK(y.guards_intact());
+    for (int64_t i = 0; i < count; ++i)
+      if (y.bf16()[i].bits != to_bf16(x.f32()[i]).bits) FAIL("element " << i << " of " << count);
+  }
+}

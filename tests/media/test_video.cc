@@ -46,17 +46,18 @@ VideoFormat plain(int width, int height) {
 TEST_CASE("A clip comes back with its pictures, times, rate and tags") {
   const TemporaryFolder folder;
   VideoFormat format = plain(64, 48);
-  format.time_base = {1, 90000};
+  format.time_base = {1, 600};  // a camera's; the muxer by itself would choose another
   format.sample_aspect = {15, 16};
   format.color = {1, 5, 6, 6, 1};  // BT.470BG, SMPTE 170M: PAL's tags, no default of anybody
   // Uneven, and not starting at 0.
-  const std::vector<int64_t> times = {4500, 7500, 10500, 16500, 17000, 17100, 30000, 33000, 36000, 60000, 63000};
+  const std::vector<int64_t> times = {45, 65, 85, 125, 128, 129, 200, 220, 240, 400, 420};
   write_test_clip(folder / "a.mp4", format, times);
 
   VideoReader reader(folder / "a.mp4");
   CHECK(reader.format().width == 64);
   CHECK(reader.format().height == 48);
-  CHECK(reader.format().time_base.num * 90000 == reader.format().time_base.den);
+  CHECK(reader.format().time_base.num == 1);
+  CHECK(reader.format().time_base.den == 600);
   CHECK(reader.format().sample_aspect.value() == Approx(15.0 / 16));
   CHECK(reader.format().color.range == 1);
   CHECK(reader.format().color.primaries == 5);
@@ -71,7 +72,7 @@ TEST_CASE("A clip comes back with its pictures, times, rate and tags") {
   CHECK(all.damage.empty());
   for (size_t i = 0; i < all.images.size(); ++i) CHECK(psnr(all.images[i], test_picture(64, 48, int(i))) > 32);
   for (size_t i = 0; i + 1 < times.size(); ++i) CHECK(all.durations[i] == times[i + 1] - times[i]);
-  CHECK(all.durations.back() == 3000);  // not given, so one frame at the average rate
+  CHECK(all.durations.back() == 20);  // not given, so one frame at the average rate
 }
 
 TEST_CASE("The last frame is shown as long as before") {
@@ -86,6 +87,7 @@ TEST_CASE("The last frame is shown as long as before") {
     VideoReader reader(folder / name);
     VideoFrame frame;
     while (reader.next(frame)) continue;
+    CHECK(reader.damage().empty());
     const double seconds = double(frame.duration) * reader.format().time_base.value();
     CHECK(seconds == Approx(2.5).margin(0.002));
   }

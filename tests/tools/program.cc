@@ -45,7 +45,7 @@ bool drain(int fd, std::string& text) {
 
 }  // namespace
 
-Outcome doppel(const std::vector<std::string>& arguments, const RunOptions& options) {
+Outcome run_doppel(const std::vector<std::string>& arguments, const RunOptions& options) {
   int out[2], err[2];
   REQUIRE(pipe2(out, O_CLOEXEC) == 0);
   REQUIRE(pipe2(err, O_CLOEXEC) == 0);

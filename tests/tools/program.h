@@ -18,7 +18,7 @@ struct RunOptions {
 };
 
 // Never hangs: after five minutes the program is killed and the test fails.
-Outcome doppel(const std::vector<std::string>& arguments, const RunOptions& options = {});
+Outcome run_doppel(const std::vector<std::string>& arguments, const RunOptions& options = {});
 
 // Lines of a text, without their ends.
 std::vector<std::string> lines(const std::string& text);

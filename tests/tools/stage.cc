@@ -10,7 +10,7 @@ namespace fs = std::filesystem;
 namespace {
 
 void must_work(const std::vector<std::string>& arguments) {
-  const Outcome outcome = doppel(arguments);
+  const Outcome outcome = run_doppel(arguments);
   CAPTURE(arguments, outcome.err);
   REQUIRE(outcome.code == 0);
 }
@@ -59,7 +59,7 @@ doppel::Image blank_picture(int width, int height) {
 
 std::string check_refused(const std::vector<std::string>& arguments, const std::string& named,
                           const RunOptions& options) {
-  const Outcome outcome = doppel(arguments, options);
+  const Outcome outcome = run_doppel(arguments, options);
   CAPTURE(arguments, outcome.err, outcome.out);
   CHECK(outcome.code == 1);
   CHECK(outcome.out.empty());

@@ -63,7 +63,7 @@ TEST_CASE("a full disk is reported and nothing half-written takes a name") {
   CHECK_FALSE(fs::exists(folder / "stage/a.mp4"));
   check_refused({"extract", stage().a_clip, "-o", folder / "faces"}, folder / "faces", full);
   // The same command goes on once there is room.
-  CHECK(doppel({"extract", stage().a_clip, "-o", folder / "faces"}).code == 0);
+  CHECK(run_doppel({"extract", stage().a_clip, "-o", folder / "faces"}).code == 0);
 }
 
 TEST_CASE("a disk that fills while training leaves the last checkpoint whole") {
@@ -74,13 +74,13 @@ TEST_CASE("a disk that fills while training leaves the last checkpoint whole") {
   full.largest_file = 1 << 20;
   check_refused(train(folder / "model", "4"), folder / "model", full);
   CHECK(before == snapshot(folder / "model"));
-  CHECK(doppel(train(folder / "model", "4")).code == 0);
+  CHECK(run_doppel(train(folder / "model", "4")).code == 0);
 }
 
 TEST_CASE("a name that the model does not know gives the names it knows") {
   const TemporaryFolder folder;
   const Outcome outcome =
-      doppel({"convert", stage().picture, "-m", stage().model, "--to", "carol", "-o", folder / "out.png"});
+      run_doppel({"convert", stage().picture, "-m", stage().model, "--to", "carol", "-o", folder / "out.png"});
   CAPTURE(outcome.err);
   CHECK(outcome.code == 2);
   CHECK(outcome.out.empty());
@@ -99,13 +99,13 @@ TEST_CASE("wrong people are wrong usage") {
        {std::vector<std::string>{a}, {a, a}, {a, stage().b_faces}, {a, "=" + stage().b_faces}}) {
     std::vector<std::string> arguments = {"train", "-o", folder / "model"};
     arguments.insert(arguments.end(), people.begin(), people.end());
-    const Outcome outcome = doppel(arguments);
+    const Outcome outcome = run_doppel(arguments);
     CAPTURE(people, outcome.err);
     CHECK(outcome.code == 2);
     CHECK(lines(outcome.err).size() == 2);
   }
   // The model that is there knows other people.
-  const Outcome other = doppel({"train", a, "carol=" + stage().b_faces, "-o", stage().model});
+  const Outcome other = run_doppel({"train", a, "carol=" + stage().b_faces, "-o", stage().model});
   CHECK(other.code == 2);
   CHECK(contains(other.err, "a, b"));
 }

@@ -26,39 +26,40 @@ int count_frames(const std::string& clip) {
 
 TEST_CASE("extract finds the face in every frame and reports it") {
   const TemporaryFolder folder;
-  const Outcome outcome = doppel({"extract", stage().a_clip, stage().picture, "-o", folder / "faces"});
+  const Outcome outcome = run_doppel({"extract", stage().a_clip, stage().picture, "-o", folder / "faces"});
   CHECK(outcome.code == 0);
   CHECK(contains(outcome.out, std::to_string(kStageFrames + 1) + " faces"));
   CHECK(contains(outcome.out, " 0 without"));
   CHECK(contains(outcome.out, "frames/s"));
-  const Outcome again = doppel({"extract", stage().a_clip, stage().picture, "-o", folder / "faces"});
+  const Outcome again = run_doppel({"extract", stage().a_clip, stage().picture, "-o", folder / "faces"});
   CHECK(again.code == 0);
   CHECK(contains(again.out, std::to_string(kStageFrames + 1) + " faces"));
   CHECK(contains(again.out, " 0 frames"));
 }
 
 TEST_CASE("info tells what things are") {
-  const Outcome faces = doppel({"info", stage().a_faces});
+  const Outcome faces = run_doppel({"info", stage().a_faces});
   CHECK(faces.code == 0);
   CHECK(contains(faces.out, "face set"));
   CHECK(contains(faces.out, "256 x 256"));
-  const Outcome model = doppel({"info", stage().model});
+  const Outcome model = run_doppel({"info", stage().model});
   CHECK(model.code == 0);
   CHECK(contains(model.out, "2: a, b"));
   CHECK(contains(model.out, "lite"));
   CHECK(contains(model.out, "iterations     " + std::to_string(kStageIterations)));
-  const Outcome clip = doppel({"info", stage().a_clip});
+  const Outcome clip = run_doppel({"info", stage().a_clip});
   CHECK(clip.code == 0);
   CHECK(contains(clip.out, "256 x 256"));
   CHECK(contains(clip.out, "digitalsourcetype/algorithmicMedia"));
-  const Outcome picture = doppel({"info", stage().picture});
+  const Outcome picture = run_doppel({"info", stage().picture});
   CHECK(picture.code == 0);
   CHECK(contains(picture.out, "not marked"));
 }
 
 TEST_CASE("convert keeps every frame, changes the face, and marks what it wrote") {
   const TemporaryFolder folder;
-  const Outcome outcome = doppel({"convert", stage().a_clip, "-m", stage().model, "--to", "b", "-o", folder / "s.mp4"});
+  const Outcome outcome =
+      run_doppel({"convert", stage().a_clip, "-m", stage().model, "--to", "b", "-o", folder / "s.mp4"});
   CAPTURE(outcome.err);
   REQUIRE(outcome.code == 0);
   CHECK(contains(outcome.out, std::to_string(kStageFrames) + " frames"));
@@ -66,9 +67,9 @@ TEST_CASE("convert keeps every frame, changes the face, and marks what it wrote"
   const auto mark = doppel::read_provenance(folder / "s.mp4");
   REQUIRE(mark.has_value());
   CHECK(contains(mark->source_type, "compositeWithTrainedAlgorithmicMedia"));
-  CHECK(contains(doppel({"info", folder / "s.mp4"}).out, "compositeWithTrainedAlgorithmicMedia"));
+  CHECK(contains(run_doppel({"info", folder / "s.mp4"}).out, "compositeWithTrainedAlgorithmicMedia"));
   // What is ours may be written again.
-  CHECK(doppel({"convert", stage().a_clip, "-m", stage().model, "--to", "b", "-o", folder / "s.mp4"}).code == 0);
+  CHECK(run_doppel({"convert", stage().a_clip, "-m", stage().model, "--to", "b", "-o", folder / "s.mp4"}).code == 0);
 
   // Against itself instead of a truth: the face differs from the input's, which does not differ from itself.
   const auto comparison = doppel::compare_clips(stage().a_clip, folder / "s.mp4", stage().a_clip);
@@ -83,7 +84,8 @@ TEST_CASE("convert takes pictures and folders") {
   std::filesystem::create_directory(folder / "in");
   std::filesystem::copy(stage().picture, folder / "in/one.png");
   std::filesystem::copy(stage().picture, folder / "in/two.png");
-  const Outcome outcome = doppel({"convert", folder / "in", "-m", stage().model, "--to", "a", "-o", folder / "out"});
+  const Outcome outcome =
+      run_doppel({"convert", folder / "in", "-m", stage().model, "--to", "a", "-o", folder / "out"});
   CAPTURE(outcome.err);
   CHECK(outcome.code == 0);
   for (const char* name : {"out/one.png", "out/two.png"}) {
@@ -95,9 +97,9 @@ TEST_CASE("convert takes pictures and folders") {
 
 TEST_CASE("training that stopped and went on gives the bytes of training that did not stop") {
   const TemporaryFolder folder;
-  REQUIRE(doppel(train(folder / "once", "3")).code == 0);
-  REQUIRE(doppel(train(folder / "twice", "1")).code == 0);
-  const Outcome on = doppel(train(folder / "twice", "3"));
+  REQUIRE(run_doppel(train(folder / "once", "3")).code == 0);
+  REQUIRE(run_doppel(train(folder / "twice", "1")).code == 0);
+  const Outcome on = run_doppel(train(folder / "twice", "3"));
   REQUIRE(on.code == 0);
   CHECK(contains(on.err, "iteration 1"));
   const std::string once = read_bytes(folder / "once/weights-3.safetensors");
@@ -106,7 +108,7 @@ TEST_CASE("training that stopped and went on gives the bytes of training that di
   CHECK(std::filesystem::exists(folder / "once/preview.png"));
   // Its end has come: nothing is done, and nothing is wrong.
   const auto before = snapshot(folder / "once");
-  CHECK(doppel(train(folder / "once", "3")).code == 0);
+  CHECK(run_doppel(train(folder / "once", "3")).code == 0);
   CHECK(before == snapshot(folder / "once"));
 }
 
@@ -114,14 +116,14 @@ TEST_CASE("Ctrl-C saves, and the same command goes on") {
   const TemporaryFolder folder;
   RunOptions soon;
   soon.interrupt_after = 4;
-  const Outcome stopped = doppel(train(folder / "model", "1000000"), soon);
+  const Outcome stopped = run_doppel(train(folder / "model", "1000000"), soon);
   CAPTURE(stopped.err);
   CHECK(stopped.code == 130);
   CHECK(contains(lines(stopped.err).back(), "doppel: stopped"));
-  const Outcome info = doppel({"info", folder / "model"});
+  const Outcome info = run_doppel({"info", folder / "model"});
   CHECK(info.code == 0);
   CHECK(contains(info.out, "iterations     "));
-  const Outcome again = doppel(train(folder / "model", "1000000"), soon);
+  const Outcome again = run_doppel(train(folder / "model", "1000000"), soon);
   CHECK(again.code == 130);
   CHECK(contains(again.err, "goes on after iteration"));
 }

@@ -1,0 +1,216 @@
+// Training runs: learning, stopping and going on bit for bit, checkpoints that survive damage by being refused.
+#include <catch2/catch.hpp>
+#include <cstring>
+#include <filesystem>
+
+#include "kernels/philox.h"
+#include "nn/swapper.h"
+#include "nn/trainer.h"
+#include "runtime/atomic_file.h"
+#include "runtime/error.h"
+
+using namespace doppel;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Folder {
+  std::string path;
+  Folder() {
+    static int count = 0;
+    path = (fs::temp_directory_path() / ("doppel-nn-" + std::to_string(getpid()) + "-" + std::to_string(count++)))
+               .string();
+    fs::remove_all(path);
+  }
+  ~Folder() { fs::remove_all(path); }
+};
+
+constexpr int kFaceSize = 64;
+constexpr uint32_t kFaces = 8;
+
+// Smooth blobs in a colour of the person's own.
+std::vector<uint8_t> make_faces(uint32_t person) {
+  std::vector<uint8_t> pixels(size_t(kFaces) * kFaceSize * kFaceSize * 3);
+  for (uint32_t f = 0; f < kFaces; ++f) {
+    Random random(11, person, f);
+    const float cx = random.uniform(20, 44), cy = random.uniform(20, 44);
+    for (int y = 0; y < kFaceSize; ++y)
+      for (int x = 0; x < kFaceSize; ++x)
+        for (int c = 0; c < 3; ++c) {
+          const float d = ((x - cx) * (x - cx) + (y - cy) * (y - cy)) / 200;
+          pixels[((size_t(f) * kFaceSize + y) * kFaceSize + x) * 3 + c] =
+              uint8_t(40 + 60 * (c == int(person)) + 120 * std::exp(-d));
+        }
+  }
+  return pixels;
+}
+
+struct Run {
+  std::vector<uint8_t> a = make_faces(0), b = make_faces(1);
+
+  Trainer trainer(ModelDescription model, TrainingEnd end = {}) {
+    return Trainer(std::move(model), {{"a", kFaces, a.data()}, {"b", kFaces, b.data()}}, end);
+  }
+};
+
+ModelDescription lite(const std::string& precision) {
+  ModelDescription m;
+  m.architecture = "lite";
+  m.people = {"a", "b"};
+  m.face_size = kFaceSize;
+  m.coverage = 2;
+  m.batch = 2;
+  m.lr = 1e-3f;
+  m.seed = 5;
+  m.precision = precision;
+  return m;
+}
+
+bool equal(const Buffer& a, const Buffer& b) {
+  return a.bytes() == b.bytes() && std::memcmp(a.data(), b.data(), a.bytes()) == 0;
+}
+
+// XORs one bit.
+void flip(const std::string& path, size_t at) {
+  std::string content = read_file(path);
+  content[at % content.size()] = char(content[at % content.size()] ^ 4);
+  write_file(path, content);
+}
+
+std::string weights_file(const std::string& folder) {
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.path().extension() == ".safetensors") return entry.path().string();
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("a stopped run goes on as if it had never stopped, bit for bit", "[trainer]") {
+  for (const std::string precision : {"fp32", "bf16"}) {
+    if (precision == "bf16" && !has_bf16()) continue;
+    INFO(precision);
+    Run run;
+    const TrainingEnd end{6, 0};
+    Trainer whole = run.trainer(lite(precision), end);
+    for (int i = 0; i < 6; ++i) whole.step();
+
+    Folder folder;
+    {
+      Trainer first = run.trainer(lite(precision), end);
+      for (int i = 0; i < 3; ++i) first.step();
+      first.save(folder.path);
+    }
+    Trainer second = run.trainer(load_description(folder.path), end);
+    second.resume(folder.path);
+    REQUIRE(second.model().iterations == 3);
+    while (!second.finished()) second.step();
+
+    REQUIRE(second.model().iterations == 6);
+    CHECK(equal(whole.store().weights, second.store().weights));
+    CHECK(equal(whole.store().m, second.store().m));
+    CHECK(equal(whole.store().v, second.store().v));
+    CHECK(equal(whole.store().average, second.store().average));
+    CHECK(equal(whole.store().copies, second.store().copies));
+    for (size_t p = 0; p < 2; ++p) CHECK(whole.losses()[p].total == second.losses()[p].total);
+  }
+}
+
+TEST_CASE("training learns, and a swapper runs what was saved", "[trainer]") {
+  Run run;
+  Trainer trainer = run.trainer(lite("fp32"));
+  trainer.step(true);
+  const float before = trainer.losses()[0].l1 + trainer.losses()[1].l1;
+  for (int i = 0; i < 60; ++i) trainer.step();
+  CHECK(trainer.losses()[0].l1 + trainer.losses()[1].l1 < 0.8f * before);
+  const Image preview = trainer.preview();
+  CHECK(preview.height() == Trainer::kPreviewRows * 64);
+
+  Folder folder;
+  trainer.save(folder.path);
+  Swapper swapper(folder.path, 3);
+  REQUIRE(swapper.people() == std::vector<std::string>{"a", "b"});
+  REQUIRE(swapper.coverage() == Approx(2 * 0.625));
+  const size_t pixels = 64 * 64 * 3;
+  std::vector<float> in(3 * pixels, 0.5f), one(pixels), three(3 * pixels);
+  for (size_t i = 0; i < in.size(); ++i) in[i] = float(i % 97) / 97;
+  swapper.run(in.data(), 1, 1, one.data());
+  swapper.run(in.data(), 3, 1, three.data());
+  // A face's swap does not depend on what shares its batch.
+  for (size_t i = 0; i < pixels; ++i) REQUIRE(one[i] == three[i]);
+  for (float v : three) {
+    const bool in_range = v >= 0 && v <= 1;
+    REQUIRE(in_range);
+  }
+}
+
+TEST_CASE("saving again replaces the checkpoint and leaves one weights file", "[checkpoint]") {
+  Run run;
+  Folder folder;
+  Trainer trainer = run.trainer(lite("fp32"));
+  trainer.save(folder.path);
+  trainer.step();
+  trainer.save(folder.path);
+  REQUIRE(load_description(folder.path).iterations == 1);
+  int files = 0;
+  for (const auto& entry : fs::directory_iterator(folder.path)) files += entry.path().extension() == ".safetensors";
+  REQUIRE(files == 1);
+}
+
+TEST_CASE("damaged, cut and foreign models are refused by name", "[checkpoint]") {
+  Run run;
+  Folder folder;
+  Trainer trainer = run.trainer(lite("fp32"));
+  trainer.save(folder.path);
+  const std::string json = folder.path + "/model.json", weights = weights_file(folder.path);
+  const std::string good = read_file(json);
+  const auto load = [&] { Swapper swapper(folder.path, 1); };
+  REQUIRE_NOTHROW(load());
+
+  for (size_t at = 0; at < good.size(); at += 7) {
+    flip(json, at);
+    INFO("model.json, byte " << at);
+    REQUIRE_THROWS_WITH(load(), Catch::Contains("model.json"));
+    write_file(json, good);
+  }
+  const std::string data = read_file(weights);
+  for (size_t at : {size_t(0), size_t(9), size_t(200), data.size() / 2, data.size() - 1}) {
+    flip(weights, at);
+    INFO("weights, byte " << at);
+    REQUIRE_THROWS_WITH(load(), Catch::Contains(".safetensors"));
+    write_file(weights, data);
+  }
+  write_file(weights, std::string_view(data).substr(0, data.size() / 2));
+  REQUIRE_THROWS_WITH(load(), Catch::Contains(".safetensors") && Catch::Contains("bytes"));
+  fs::remove(weights);
+  REQUIRE_THROWS_WITH(load(), Catch::Contains(".safetensors"));
+  write_file(weights, data);
+  REQUIRE_NOTHROW(load());
+
+  std::string other = good;
+  other.replace(other.find("\"version\": 1"), 12, "\"version\": 9");
+  write_file(json, other);
+  REQUIRE_THROWS_WITH(load(), Catch::Contains("another version"));
+  write_file(json, "{\"format\": \"something else\"}");
+  REQUIRE_THROWS_WITH(load(), Catch::Contains("not a doppel model"));
+}
+
+TEST_CASE("the plan of a run is what it then uses", "[memory]") {
+  StepOptions options = step_options(lite("fp32"));
+  options.batch = 4;
+  const MemoryPlan plan = plan_memory(options, 1000, 2);
+  const auto layout = declare_parameters(options.arch, options.people);
+  TrainingStep step(options, layout, nullptr);
+  CHECK(plan.activations == step.program().arena_bytes());
+  CHECK(plan.faces == 1000);
+  const ParameterStore store = make_store(layout, options.precision, true);
+  CHECK(plan.weights + plan.gradients + plan.optimizer == store.weights.bytes() + store.gradients.bytes() +
+                                                              store.m.bytes() + store.v.bytes() +
+                                                              store.average.bytes() + store.copies.bytes());
+
+  // The batch that is said to fit does, and the next larger one would not by more than the estimate's slack.
+  const size_t budget = plan.total() * 3;
+  const int fits = largest_batch(options, 1000, 2, budget);
+  REQUIRE(fits > 4);
+  options.batch = fits;
+  CHECK(double(plan_memory(options, 1000, 2).total()) < 1.1 * double(budget));
+}
