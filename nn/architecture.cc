@@ -18,7 +18,7 @@ Architecture original() {
   a.code = 1024;
   a.latent_size = 4;
   a.latent_filters = 1024;
-  a.inter = {512};
+  a.shared = {{512}};
   a.up = {{256}, {128}, {64}};
   a.out_kernel = 5;
   a.slope = 0.1f;
@@ -39,8 +39,8 @@ Architecture lite() {
   a.code = 256;
   a.latent_size = 4;
   a.latent_filters = 256;
-  a.inter = {256};
-  a.up = {{128}, {64}, {32}};
+  a.shared = {{256}, {128}};
+  a.up = {{64}, {32}};
   a.out_kernel = 3;
   a.slope = 0.1f;
   a.init = Init::he;
@@ -96,7 +96,7 @@ Architecture narrowed(Architecture a, int divisor) {
   for (DownSpec& d : a.down) narrow(d.filters);
   narrow(a.code);
   narrow(a.latent_filters);
-  narrow(a.inter.filters);
+  for (UpSpec& u : a.shared) narrow(u.filters);
   for (UpSpec& u : a.up) narrow(u.filters);
   return a;
 }
@@ -115,7 +115,8 @@ ValueId encode(Graph& g, ValueId x, const Architecture& a) {
   x = dense(g, x, "encoder.dense0", a.code, {a.init});
   x = dense(g, x, "encoder.dense1", a.latent_size * a.latent_size * a.latent_filters, {a.init});
   x = g.reshape(x, {s.n, a.latent_size, a.latent_size, a.latent_filters});
-  return upscale(g, x, a.inter, a, "encoder.up0");
+  for (size_t i = 0; i < a.shared.size(); ++i) x = upscale(g, x, a.shared[i], a, "encoder.up" + std::to_string(i));
+  return x;
 }
 
 ValueId decode(Graph& g, ValueId latent, const Architecture& a, const std::string& person) {

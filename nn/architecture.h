@@ -28,9 +28,9 @@ struct Architecture {
   int code;         // units of the bottleneck
   int latent_size;  // side of the picture that the second dense layer unfolds the code into
   int latent_filters;
-  UpSpec inter;            // last layer of the encoder
-  std::vector<UpSpec> up;  // the decoder; doubles latent_size up to size
-  int out_kernel;          // last convolution, to 3 channels and a sigmoid
+  std::vector<UpSpec> shared;  // upscaling blocks that all people share, the end of the encoder
+  std::vector<UpSpec> up;      // a person's own, the decoder; together they double latent_size up to size
+  int out_kernel;              // last convolution, to 3 channels and a sigmoid
   Init::Kind init = Init::glorot;
   float slope = 0.1f;  // leaky ReLU everywhere but in residual blocks
 
@@ -52,7 +52,8 @@ Architecture architecture(const std::string& name);
 // Every width divided by `divisor` (for tests), the rest as it is.
 Architecture narrowed(Architecture a, int divisor);
 
-// x [N,size,size,3] to the latent [N, 2 latent_size, 2 latent_size, inter.filters].
+// x [N,size,size,3] to the latent [N,L,L,filters of the last shared block], L = latent_size doubled by every shared
+// block.
 ValueId encode(Graph& g, ValueId x, const Architecture& a);
 // The latent to a picture [N,size,size,3], fp32, 0..1, with the parameters decoder.<person>.*.
 ValueId decode(Graph& g, ValueId latent, const Architecture& a, const std::string& person);

@@ -40,7 +40,7 @@ constexpr int kSheetCell = 192;
 
 struct DemoOptions {
   std::string folder = "doppel-demo";
-  double minutes = 4;
+  double minutes = 5.2;
 };
 
 // One column of the sheet: the frame of `a.mp4` in which something is most so.
@@ -122,6 +122,11 @@ void convert(const std::string& clip, const std::string& model, const std::strin
   const ModelNet net(model, "b");
   ConvertSettings settings;
   settings.swap.tracker.smooth = true;
+  // The truth shows B's own skin, so the network's colours stay; a user's clip has A's neck next to them and takes A's.
+  settings.swap.paste.colour = 0;
+  // The truth shows all of B's face, so the mask is as wide as the face.
+  settings.swap.paste.mask.erode = -0.01f;
+  settings.swap.paste.mask.feather = 0.05f;
   convert_files(plan_conversion({clip}, swap), net.net(), settings);
 }
 

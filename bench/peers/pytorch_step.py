@@ -36,12 +36,12 @@ ROTATION, ZOOM, SHIFT, FLIP, JITTER, INNER = math.radians(10), 0.05, 0.05, 0.4, 
 # nn/architecture.cc. down: (filters, kernel), stride 2; up: (filters, residual blocks).
 ARCHITECTURES = {
     "original": dict(
-        batch=16, down=[(128, 5), (256, 5), (512, 5), (1024, 5)], code=1024, latent=1024, inter=(512, 0),
+        batch=16, down=[(128, 5), (256, 5), (512, 5), (1024, 5)], code=1024, latent=1024, shared=[(512, 0)],
         up=[(256, 0), (128, 0), (64, 0)], out_kernel=5, lr=5e-5, betas=(0.5, 0.999), average=0, dssim=0, window=0,
     ),
     "lite": dict(
-        batch=32, down=[(64, 5), (128, 3), (256, 3), (384, 3)], code=256, latent=256, inter=(256, 0),
-        up=[(128, 0), (96, 0), (48, 0)], out_kernel=3, lr=5e-4, betas=(0.9, 0.99), average=0.995, dssim=0.5, window=7,
+        batch=32, down=[(64, 5), (96, 3), (160, 3), (256, 3)], code=256, latent=256, shared=[(256, 0), (128, 0)],
+        up=[(64, 0), (32, 0)], out_kernel=3, lr=1e-3, betas=(0.9, 0.99), average=0.995, dssim=0.5, window=7,
     ),
 }  # fmt: skip
 
@@ -84,7 +84,8 @@ class Encoder(nn.Module):
         self.latent, side = a["latent"], SIZE >> len(a["down"])
         self.dense0 = nn.Linear(side * side * channels[-1], a["code"])
         self.dense1 = nn.Linear(a["code"], 4 * 4 * self.latent)
-        self.up = Up(self.latent, *a["inter"])
+        filters = [self.latent] + [k for k, _ in a["shared"]]
+        self.up = nn.Sequential(*(Up(c, *up) for c, up in zip(filters, a["shared"])))
 
     def forward(self, x):
         x = self.dense1(self.dense0(self.down(x).flatten(1)))
@@ -94,7 +95,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     def __init__(self, a):
         super().__init__()
-        channels = [a["inter"][0]] + [filters for filters, _ in a["up"]]
+        channels = [a["shared"][-1][0]] + [filters for filters, _ in a["up"]]
         self.up = nn.Sequential(*(Up(c, *up) for c, up in zip(channels, a["up"])))
         self.out = nn.Conv2d(channels[-1], 3, a["out_kernel"], padding=a["out_kernel"] // 2)
 

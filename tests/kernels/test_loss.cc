@@ -176,3 +176,47 @@ TEST_CASE("losses of pictures that are not finite are not finite", "[loss]") {
   dssim_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), s, {}, 1, false, workspace.data(), {});
   CHECK(!std::isfinite(loss[0]));
 }
+
+TEST_CASE("the focus weight is 1 in the middle, less in the corners, and the losses' weight", "[loss]") {
+  CHECK(focus_weight(0.9f, 31.5f, 31.5f, 64, 64) == 1);
+  CHECK(focus_weight(0.9f, 0, 0, 64, 64) == Approx(0.1).epsilon(1e-5));
+  CHECK(focus_weight(0, 0, 0, 64, 64) == 1);
+
+  const LossShape s{2, 13, 17, 3, 0.8f};
+  const int64_t count = elements(s);
+  Buffer y(DType::f32, picture(s, 21, 0.2)), t(DType::f32, picture(s, 22, 0.2));
+  double l1 = 0, mse = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t pixel = i / s.c, row = pixel / s.w % s.h;
+    const double w = double(focus_weight(s.focus, float(pixel % s.w), float(row), s.h, s.w)), d = y[i] - t[i];
+    l1 += w * std::abs(d) / double(count);
+    mse += w * d * d / double(count);
+  }
+  Buffer loss(DType::f32, 1), dy(DType::f32, count);
+  l1_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), s, 1, false, {});
+  CHECK(loss[0] == Approx(l1).epsilon(1e-6));
+  mse_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), s, 1, false, {});
+  CHECK(loss[0] == Approx(mse).epsilon(1e-6));
+
+  // The gradients by central differences along themselves.
+  Dssim o;
+  o.window = 5;
+  Buffer workspace(DType::u8, int64_t(dssim_workspace(s, o, {})));
+  const auto check = [&](auto&& launch) {
+    launch(loss.f32(), dy.f32(), y.f32());
+    double norm2 = 0;
+    for (int64_t i = 0; i < count; ++i) norm2 += dy[i] * dy[i];
+    const double step = 0.02 / std::sqrt(norm2);
+    double ends[2];
+    Buffer moved(DType::f32, count), unused(DType::f32, count);
+    for (int side = 0; side < 2; ++side) {
+      for (int64_t i = 0; i < count; ++i) moved.set(i, y[i] + (side ? step : -step) * dy[i]);
+      launch(loss.f32(), unused.f32(), moved.f32());
+      ends[side] = loss[0];
+    }
+    CHECK((ends[1] - ends[0]) / (2 * step) == Approx(norm2).epsilon(0.01));
+  };
+  check([&](float* l, float* d, const float* v) { mse_loss(l, d, v, t.f32(), s, 1, false, {}); });
+  check(
+      [&](float* l, float* d, const float* v) { dssim_loss(l, d, v, t.f32(), s, o, 1, false, workspace.data(), {}); });
+}
