@@ -33,18 +33,18 @@ Vec3 study(float x, float y) {
   return c + Vec3{0.75f, 0.85f, 0.95f} * (0.9f * box(x, y, 1.38f, -0.2f, 1.72f, 0.72f, 0.03f));
 }
 
-// A garden: sky through leaves, discs of light.
+// An autumn garden: sky through brown leaves, discs of light.
 Vec3 garden(float x, float y) {
-  Vec3 c = mix(Vec3{0.30f, 0.42f, 0.36f}, Vec3{0.06f, 0.13f, 0.055f},
+  Vec3 c = mix(Vec3{0.38f, 0.31f, 0.24f}, Vec3{0.15f, 0.105f, 0.07f},
                smooth_step(0.0f, 0.75f, y + 0.25f * (noise3({x * 3, y * 3, 1}) - 0.5f)));
-  c = mix(c, Vec3{0.045f, 0.085f, 0.03f}, 0.7f * smooth_step(0.35f, 0.7f, noise3({x * 4.5f, y * 4.5f, 5})));
+  c = mix(c, Vec3{0.10f, 0.062f, 0.036f}, 0.7f * smooth_step(0.35f, 0.7f, noise3({x * 4.5f, y * 4.5f, 5})));
   for (int k = 0; k < 46; ++k) {
     const float bx = -0.7f + 2.4f * hash01(k, 1, 8), by = 0.95f * hash01(k, 2, 8) * hash01(k, 5, 8),
                 r = mix(0.025f, 0.075f, hash01(k, 3, 8));
     const float dx = x - bx, dy = y - by;
     if (std::abs(dx) > r + 0.02f || std::abs(dy) > r + 0.02f) continue;
     const float disc = smooth_step(r + 0.010f, r - 0.010f, std::sqrt(dx * dx + dy * dy));
-    c = c + mix(Vec3{0.26f, 0.34f, 0.14f}, Vec3{0.42f, 0.44f, 0.36f}, hash01(k, 4, 8)) * (disc * 0.35f);
+    c = c + mix(Vec3{0.36f, 0.24f, 0.11f}, Vec3{0.46f, 0.38f, 0.28f}, hash01(k, 4, 8)) * (disc * 0.35f);
   }
   return mix(c, Vec3{0.11f, 0.085f, 0.065f}, 0.8f * box(x, y, 1.12f, -0.5f, 1.26f, 1.5f, 0.02f));
 }

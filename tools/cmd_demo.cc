@@ -125,8 +125,8 @@ void convert(const std::string& clip, const std::string& model, const std::strin
   // The truth shows B's own skin, so the network's colours stay; a user's clip has A's neck next to them and takes A's.
   settings.swap.paste.colour = 0;
   // The truth shows all of B's face, so the mask is as wide as the face.
-  settings.swap.paste.mask.erode = -0.01f;
-  settings.swap.paste.mask.feather = 0.05f;
+  settings.swap.paste.mask.erode = -0.03f;
+  settings.swap.paste.mask.feather = 0.04f;
   convert_files(plan_conversion({clip}, swap), net.net(), settings);
 }
 

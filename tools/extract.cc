@@ -121,8 +121,7 @@ std::string source_key(const Input& input, const ExtractOptions& options) {
 
 class Extraction {
  public:
-  Extraction(const ExtractOptions& options, const ExtractProgress& progress)
-      : options_(options), progress_(progress), tracker_(tracker_options(options)) {}
+  Extraction(const ExtractOptions& options, const ExtractProgress& progress) : options_(options), progress_(progress) {}
 
   ExtractReport run() {
     const Clock::time_point start = Clock::now();
@@ -204,12 +203,13 @@ class Extraction {
   // Decode, find, and on this thread crop, encode and write, all at the same time.
   void stream(Source& source, FaceSource& state, std::string& failure) {
     const int64_t total = source.total();
+    if (!tracker_) tracker_.emplace(tracker_options(options_));
+    tracker_->reset();
     BoundedQueue<Picture> decoded(4), found(4);
     Stage find([&] {
       const Closer<BoundedQueue<Picture>> close_found{found}, close_decoded{decoded};
-      tracker_.reset();
       while (std::optional<Picture> picture = decoded.pop()) {
-        const std::vector<TrackedFace> faces = tracker_.next(picture->image, picture->time);
+        const std::vector<TrackedFace> faces = tracker_->next(picture->image, picture->time);
         if (!faces.empty()) picture->face = faces.front().face;
         if (!found.push(std::move(*picture))) return;
       }
@@ -281,7 +281,7 @@ class Extraction {
 
   const ExtractOptions& options_;
   const ExtractProgress& progress_;
-  Tracker tracker_;
+  std::optional<Tracker> tracker_;  // made for the first input that opens: loading its model takes a while
   std::unique_ptr<FaceSetWriter> writer_;
   ExtractReport report_;
 };

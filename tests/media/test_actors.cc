@@ -56,8 +56,8 @@ TEST_CASE("actors perform within the stated ranges and reach them") {
       REQUIRE((p.brow >= -0.5f && p.brow <= 1));
       REQUIRE(std::abs(p.gaze_x) <= 25);
       REQUIRE(std::abs(p.gaze_y) <= 12);
-      REQUIRE(std::abs(p.light_azimuth) <= 65);
-      REQUIRE((p.light_elevation >= 15 && p.light_elevation <= 60));
+      REQUIRE(std::abs(p.light_azimuth) <= 45);
+      REQUIRE((p.light_elevation >= 22 && p.light_elevation <= 53));
       REQUIRE((p.light_intensity >= 0.7f && p.light_intensity <= 1.2f));
       REQUIRE((p.fill >= 0.7f && p.fill <= 1.2f));
       yaw[0] = std::min(yaw[0], p.yaw), yaw[1] = std::max(yaw[1], p.yaw);
@@ -69,9 +69,9 @@ TEST_CASE("actors perform within the stated ranges and reach them") {
     CHECK(yaw[1] > 28);
     CHECK(pitch[0] < -11);
     CHECK(pitch[1] > 11);
-    CHECK(azimuth[0] < -55);
-    CHECK(azimuth[1] > 55);
-    CHECK(jaw > 0.8f);
+    CHECK(azimuth[0] < -40);
+    CHECK(azimuth[1] > 40);
+    CHECK(jaw > 0.65f);
     CHECK(blink > 0.95f);
   }
 }
