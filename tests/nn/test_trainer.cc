@@ -67,7 +67,7 @@ ModelDescription lite(const std::string& precision) {
 }
 
 bool equal(const Buffer& a, const Buffer& b) {
-  return a.bytes() == b.bytes() && std::memcmp(a.data(), b.data(), a.bytes()) == 0;
+  return a.bytes() == b.bytes() && (a.bytes() == 0 || std::memcmp(a.data(), b.data(), a.bytes()) == 0);
 }
 
 // XORs one bit.
