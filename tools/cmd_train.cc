@@ -52,9 +52,9 @@ void add_train(CLI::App& app) {
   auto* minutes = sub->add_option("--minutes", o->minutes, "Stop when the model has had so many")
                       ->check(NumberRange(0.01, 1e6))
                       ->excludes(iterations);
-  auto* batch = sub->add_option("--batch", o->batch, "Samples of each person per iteration [16 lite, 64 original]")
+  auto* batch = sub->add_option("--batch", o->batch, "Samples of each person per iteration [8 lite, 64 original]")
                     ->check(CLI::Range(1, 1 << 20));
-  auto* lr = sub->add_option("--lr", o->lr, "Learning rate [5e-4 lite, 5e-5 original]")->check(NumberRange(1e-9, 1));
+  auto* lr = sub->add_option("--lr", o->lr, "Learning rate [1e-3 lite, 5e-5 original]")->check(NumberRange(1e-9, 1));
   auto* seed = sub->add_option("--seed", o->seed, "What the random numbers start from [1]");
   auto* precision = sub->add_option("--precision", o->precision, "bf16 or fp32 [bf16 where the processor has it]")
                         ->check(CLI::IsMember({"bf16", "fp32"}));

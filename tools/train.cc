@@ -30,11 +30,6 @@ double since(Clock::time_point t) {
   return std::chrono::duration<double>(Clock::now() - t).count();
 }
 
-struct Loaded {
-  FaceSet set;
-  std::vector<uint8_t> pixels;
-};
-
 std::vector<FaceSet> load_sets(const TrainCommand& c) {
   std::vector<FaceSet> sets;
   for (const auto& [name, path] : c.people) {
@@ -93,11 +88,10 @@ ModelDescription describe(const TrainCommand& c, const std::vector<FaceSet>& set
 }
 
 // Prints what the run needs, and refuses a run that would not fit.
-void check_memory(const ModelDescription& m, size_t face_bytes, size_t faces_held) {
+void check_memory(const ModelDescription& m, size_t face_bytes) {
   const StepOptions options = step_options(m);
-  // `faces_held` of the face sets are in the process already; what else it holds is there as well.
-  const size_t budget = available_memory() + resident_memory() - std::min(resident_memory(), kSpareMemory);
-  (void)faces_held;
+  // The plan counts what the process holds already, so that is part of the budget.
+  const size_t there = available_memory() + resident_memory(), budget = there - std::min(there, kSpareMemory);
   // A plan in full compiles every kernel; the estimate spares that for a batch far beyond the machine.
   const bool plausible = double(estimate_activations(options, m.batch)) < double(budget);
   if (plausible) {
@@ -159,7 +153,7 @@ void run_training(const TrainCommand& c) {
 
   size_t face_bytes = 0;
   for (const FaceSet& set : sets) face_bytes += set.faces.size() * size_t(set.header.size) * set.header.size * 3;
-  check_memory(model, face_bytes, 0);
+  check_memory(model, face_bytes);
 
   std::vector<std::vector<uint8_t>> pixels;
   std::vector<PersonFaces> people;
