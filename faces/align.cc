@@ -16,6 +16,15 @@
 #include "kernels/frame.h"
 
 namespace doppel {
+namespace {
+
+// The jaw's points 0..5 and 11..16 are the face's outline at its sides. When the head turns the outline's middle moves
+// away from the inner points' middle; the crop follows it half of the way, so that the near cheek stays in the picture
+// and only half of the jaw's uncertainty comes with it.
+constexpr size_t kSidePoints = 6;
+constexpr float kSlide = 0.5f;
+
+}  // namespace
 
 const Landmarks& canonical_face() {
   return kCanonicalFace;
@@ -54,12 +63,17 @@ Affine umeyama(std::span<const Point> from, std::span<const Point> to, std::span
   return {float(m(0, 0)), float(m(0, 1)), float(t[0]), float(m(1, 0)), float(m(1, 1)), float(t[1])};
 }
 
-Affine align(const Landmarks& landmarks, int size, float coverage) {
-  Landmarks target;
-  const Affine to_crop = canonical_to_crop(size, coverage);
-  for (size_t i = 0; i < target.size(); ++i) target[i] = to_crop(kCanonicalFace[i]);
-  const std::span<const Point> from(landmarks), to(target);
+Affine canonical_fit(const Landmarks& landmarks) {
+  const std::span<const Point> from(landmarks), to(kCanonicalFace);
   return umeyama(from.subspan(kFirstInner), to.subspan(kFirstInner), kInnerWeights);
+}
+
+Affine align(const Landmarks& landmarks, int size, float coverage) {
+  Affine to_canonical = canonical_fit(landmarks);
+  float sides = 0;
+  for (size_t i = 0; i < kSidePoints; ++i) sides += to_canonical(landmarks[i]).x + to_canonical(landmarks[16 - i]).x;
+  to_canonical.tx -= kSlide * sides / (2 * kSidePoints);
+  return canonical_to_crop(size, coverage).after(to_canonical);
 }
 
 Affine centre_part(const Affine& frame_to_crop, int crop_size, float part, int new_size) {
@@ -67,6 +81,12 @@ Affine centre_part(const Affine& frame_to_crop, int crop_size, float part, int n
   // Both squares have the same centre: (size - 1) / 2 in their own pixels.
   const float shift = 0.5f * float(new_size - 1) - k * 0.5f * float(crop_size - 1);
   return Affine{k, 0, shift, 0, k, shift}.after(frame_to_crop);
+}
+
+Landmarks moved(const Landmarks& landmarks, const Affine& map) {
+  Landmarks out;
+  for (size_t i = 0; i < out.size(); ++i) out[i] = map(landmarks[i]);
+  return out;
 }
 
 Affine canonical_to_crop(int size, float coverage) {

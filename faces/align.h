@@ -13,10 +13,9 @@ namespace doppel {
 // frontal frames of several people, each aligned to the others, averaged, made symmetric, and rounded.
 const Landmarks& canonical_face();
 
-// coverage is the side of a square crop in canonical units; the crop's centre is the canonical origin. The default
-// shows the head with margin: the central 160/256 of such a crop, which is what a network sees, is 1.3 jaw widths wide
-// and holds the face from brows to chin.
-constexpr float kDefaultCoverage = 2.1f;
+// coverage is the side of a square crop in canonical units. The default shows the head with margin: the central 160/256
+// of such a crop, which is what a network sees, is 1.4 jaw widths wide and holds the face from brows to chin.
+constexpr float kDefaultCoverage = 2.25f;
 // The part of a face set's crop that networks see: the central 160 of 256 pixels.
 constexpr float kNetworkPart = 160.0f / 256.0f;
 
@@ -26,13 +25,21 @@ constexpr float kNetworkPart = 160.0f / 256.0f;
 // std::invalid_argument when the lengths differ or the points coincide.
 Affine umeyama(std::span<const Point> from, std::span<const Point> to, std::span<const float> weights = {});
 
-// Frame pixels -> pixels of a size x size crop. Brows, eyes, nose and mouth count; the jaw, which moves with speech and
-// is the least certain, does not. For what a network of side T sees: align(landmarks, T, coverage * kNetworkPart).
+// Frame pixels -> canonical units, by brows, eyes, nose and mouth; the jaw, which moves with speech and is the least
+// certain, does not count.
+Affine canonical_fit(const Landmarks& landmarks);
+
+// Frame pixels -> pixels of a size x size crop: the canonical fit, slid sideways so that a turned head's near cheek
+// stays in the square (the crop's centre is the canonical origin for a frontal face). For what a network of side T
+// sees: align(landmarks, T, coverage * kNetworkPart).
 Affine align(const Landmarks& landmarks, int size, float coverage = kDefaultCoverage);
 
 // The same square seen at another size and part: takes frame -> crop (crop_size pixels) to frame -> the crop's central
 // `part` (0..1] at new_size pixels.
 Affine centre_part(const Affine& frame_to_crop, int crop_size, float part, int new_size);
+
+// The landmarks where `map` takes them.
+Landmarks moved(const Landmarks& landmarks, const Affine& map);
 
 // Canonical units -> pixels of a crop.
 Affine canonical_to_crop(int size, float coverage);

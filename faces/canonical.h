@@ -96,15 +96,17 @@ inline constexpr std::array<float, kLandmarkCount> kCanonicalDepth{
     0.0f,   -0.06f, -0.08f, -0.06f, 0.0f,    -0.06f, -0.07f, -0.06f,                                   // mouth, inner
 };
 
-// Points 17..67 and how much each counts in align(): corners of the eyes and the nose hold still, brows and lids move
-// with expression, the lower lip with speech.
+// Points 17..67 and how much each counts in canonical_fit(). Chosen so that two people who do the same, as the two
+// actors do in a.mp4 and truth.mp4, come to lie the same in their crops. The nose's bridge, the upper lip and the
+// mouth's corners lie far apart and keep their places. Brows and lids move with expression, the lower lip with speech,
+// and where the nose's tip is seen depends on its length.
 inline constexpr int kFirstInner = 17;
 inline constexpr std::array<float, kLandmarkCount - kFirstInner> kInnerWeights{
-    0.5f, 0.5f, 0.5f, 0.5f, 0.5f, 0.5f, 0.5f, 0.5f, 0.5f, 0.5f,              // brows
-    1.2f, 1.2f, 1.2f, 1.2f, 1.0f, 1.0f, 1.0f, 1.0f, 1.0f,                    // nose
-    1.5f, 0.8f, 0.8f, 1.5f, 0.8f, 0.8f, 1.5f, 0.8f, 0.8f, 1.5f, 0.8f, 0.8f,  // eyes
-    0.5f, 0.5f, 0.6f, 0.6f, 0.6f, 0.5f, 0.5f, 0.2f, 0.2f, 0.2f, 0.2f, 0.2f,  // mouth, outer
-    0.4f, 0.5f, 0.5f, 0.5f, 0.4f, 0.2f, 0.2f, 0.2f,                          // mouth, inner
+    0.2f, 0.2f, 0.2f, 0.2f, 0.2f, 0.2f, 0.2f, 0.2f, 0.2f, 0.2f,              // brows
+    1.5f, 1.5f, 1.5f, 1.5f, 0.2f, 0.2f, 0.2f, 0.2f, 0.2f,                    // nose
+    0.8f, 0.5f, 0.5f, 0.8f, 0.5f, 0.5f, 0.8f, 0.5f, 0.5f, 0.8f, 0.5f, 0.5f,  // eyes
+    3.0f, 2.0f, 2.0f, 2.0f, 2.0f, 2.0f, 3.0f, 0.2f, 0.2f, 0.2f, 0.2f, 0.2f,  // mouth, outer
+    3.0f, 2.0f, 2.0f, 2.0f, 3.0f, 0.2f, 0.2f, 0.2f,                          // mouth, inner
 };
 
 }  // namespace doppel

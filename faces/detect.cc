@@ -199,7 +199,7 @@ std::optional<Face> Detector::detect_near(ConstImageView frame, const Face& last
 }
 
 Box box_of(const Landmarks& landmarks) {
-  const Affine back = align(landmarks, 1, 1).inverse();  // a crop of one pixel and coverage 1: canonical units
+  const Affine back = canonical_fit(landmarks).inverse();
   const Point c = back({kBoxCentreX, kBoxCentreY});
   const float side = kBoxSide * std::hypot(back.a, back.c);
   return {c.x - side / 2, c.y - side / 2, side, side};

@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
+#include <vector>
 
 namespace doppel {
 namespace {
 
 constexpr float kTemple = 0.09f;  // of the distance between the brows' ends
+// What networks are shown reaches this far beyond the face (fractions of their square), so that a face whose outline
+// is another's fits, and fades over this width.
+constexpr float kSurround = 0.07f, kSurroundFade = 0.06f;
 
 float cross(Point o, Point a, Point b) {
   return (a.x - o.x) * (b.y - o.y) - (a.y - o.y) * (b.x - o.x);
@@ -85,9 +89,39 @@ void face_mask(const Landmarks& landmarks, int size, const MaskOptions& options,
       // The square's own border, 0 at the centres of its outermost pixels, so that a face that reaches over it fades
       // too.
       const float border = float(std::min({x, y, size - 1 - x, size - 1 - y})) / width;
-      mask[size_t(y) * size_t(size) + size_t(x)] = smoothstep(inside) * smoothstep(border);
+      mask[size_t(y) * size_t(size) + size_t(x)] = smoothstep(inside) * (options.border ? smoothstep(border) : 1.0f);
     }
   }
+}
+
+namespace {
+
+// `rounding` is added before the conversion to T.
+template <typename T>
+void fade_to(float grey, float rounding, T* face, const Landmarks& landmarks, int size, float part) {
+  std::vector<float> mask(size_t(size) * size_t(size));
+  surround_mask(landmarks, size, part, mask.data());
+  for (size_t i = 0; i < mask.size(); ++i) {
+    for (size_t c = 3 * i; c < 3 * i + 3; ++c) face[c] = T(grey + mask[i] * (float(face[c]) - grey) + rounding);
+  }
+}
+
+}  // namespace
+
+void surround_mask(const Landmarks& landmarks, int size, float part, float* mask) {
+  MaskOptions options;
+  options.erode = -kSurround * part;
+  options.feather = kSurroundFade * part;
+  options.border = false;
+  face_mask(landmarks, size, options, mask);
+}
+
+void clear_surround(uint8_t* face, const Landmarks& landmarks, int size, float part) {
+  fade_to(127.5f, 0.5f, face, landmarks, size, part);
+}
+
+void clear_surround(float* face, const Landmarks& landmarks, int size, float part) {
+  fade_to(0.5f, 0, face, landmarks, size, part);
 }
 
 }  // namespace doppel

@@ -14,10 +14,8 @@ void paste_face(ImageView frame, const float* face, int size, const Affine& fram
   const int mask_size = std::max(16, options.mask_size);
   const auto mask_of = [&](int side, std::vector<float>& mask) {
     const Affine to_square = centre_part(frame_to_face, size, 1, side);
-    Landmarks points;
-    for (size_t i = 0; i < points.size(); ++i) points[i] = to_square(landmarks[i]);
     mask.resize(size_t(side) * size_t(side));
-    face_mask(points, side, options.mask, mask.data());
+    face_mask(moved(landmarks, to_square), side, options.mask, mask.data());
   };
   std::vector<float> mask;
   const float* source = face;

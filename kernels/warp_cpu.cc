@@ -7,41 +7,60 @@
 namespace doppel {
 namespace {
 
-// Four floats at once; the fourth lane is not used.
-using Lanes = float __attribute__((vector_size(16)));
-using Bytes = uint8_t __attribute__((vector_size(4)));
-using Index = int __attribute__((vector_size(16)));
+// Four taps, and four taps of four channels each, of which the last is not used.
+using Taps = float __attribute__((vector_size(16)));
+using Indices = int __attribute__((vector_size(16)));
+using Words = uint32_t __attribute__((vector_size(16)));
+using Bytes = uint8_t __attribute__((vector_size(16)));
+using Lanes = float __attribute__((vector_size(64)));
 
-inline Lanes load(const uint8_t* p) {
-  Bytes bytes;
-  std::memcpy(&bytes, p, sizeof bytes);
-  return __builtin_convertvector(bytes, Lanes);
+inline uint32_t word(const uint8_t* p) {
+  uint32_t w;
+  std::memcpy(&w, p, sizeof w);
+  return w;
 }
 
-// Bilinear sample at (x, y) in face pixels, border repeated; values 0..255.
-inline Lanes tap(const uint8_t* face, int size, float x, float y) {
-  const float last = float(size - 1);
-  x = std::min(std::max(x, 0.f), last);
-  y = std::min(std::max(y, 0.f), last);
-  const int x0 = std::min(int(x), size - 2), y0 = std::min(int(y), size - 2);
-  const float fx = x - float(x0), fy = y - float(y0);
-  const uint8_t* p = face + (size_t(y0) * size_t(size) + size_t(x0)) * 3;
-  const uint8_t* q = p + size_t(size) * 3;
-  // The right pixels are loaded from a byte before them: four bytes from their own start could end beyond the last
-  // face.
-  const Index left_out_first{1, 2, 3, 3};
-  const Lanes p1 = __builtin_shuffle(load(p + 2), left_out_first), q1 = __builtin_shuffle(load(q + 2), left_out_first);
-  const Lanes p0 = load(p), q0 = load(q);
-  const Lanes top = p0 + fx * (p1 - p0), bottom = q0 + fx * (q1 - q0);
-  return top + fy * (bottom - top);
+// The pixels at face + at[k]. `shift` drops the first byte of each word: a right pixel is loaded from a byte before it,
+// since four bytes from its own start could end beyond the last face.
+inline Lanes pixels(const uint8_t* face, Indices at, int shift) {
+  const Words words{word(face + at[0]), word(face + at[1]), word(face + at[2]), word(face + at[3])};
+  return __builtin_convertvector(Bytes(words >> shift), Lanes);
 }
 
-// The four taps lie a quarter of an output pixel from its centre; (ux, uy) and (vx, vy) are the face's steps for one
-// output pixel to the right and down.
-inline Lanes sample(const uint8_t* face, int size, Point at, float ux, float uy, float vx, float vy) {
+inline Lanes spread(Taps t) {
+  return __builtin_shufflevector(t, t, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+}
+
+// Coordinates clamped to the face (its border repeats), the pixel to the left or above, and the fraction.
+struct Axis {
+  Indices low;
+  Taps fraction;
+};
+inline Axis split(Taps v, int size) {
+  const Taps zero{}, last = zero + float(size - 1);
+  v = v > zero ? v : zero;
+  v = v < last ? v : last;
+  Indices low = __builtin_convertvector(v, Indices);
+  const Indices most = Indices{} + (size - 2);
+  low = low < most ? low : most;
+  return {low, v - __builtin_convertvector(low, Taps)};
+}
+
+// The mean of four bilinear taps, a quarter of an output pixel from its centre `at`; (ux, uy) and (vx, vy) are the
+// face's steps for one output pixel to the right and down. Channels 0 to 2, values 0..1.
+inline Taps sample(const uint8_t* face, int size, Point at, float ux, float uy, float vx, float vy) {
   const float ax = (ux + vx) / 4, ay = (uy + vy) / 4, bx = (ux - vx) / 4, by = (uy - vy) / 4;
-  const Lanes sum = tap(face, size, at.x - ax, at.y - ay) + tap(face, size, at.x + bx, at.y + by) +
-                    tap(face, size, at.x - bx, at.y - by) + tap(face, size, at.x + ax, at.y + ay);
+  const Axis x = split(Taps{at.x - ax, at.x + bx, at.x - bx, at.x + ax}, size);
+  const Axis y = split(Taps{at.y - ay, at.y + by, at.y - by, at.y + ay}, size);
+  const Indices p = (y.low * size + x.low) * 3, q = p + 3 * size;
+  const Lanes p0 = pixels(face, p, 0), p1 = pixels(face, p + 2, 8);
+  const Lanes q0 = pixels(face, q, 0), q1 = pixels(face, q + 2, 8);
+  const Lanes fx = spread(x.fraction), fy = spread(y.fraction);
+  const Lanes top = p0 + fx * (p1 - p0), bottom = q0 + fx * (q1 - q0);
+  const Lanes all = top + fy * (bottom - top);
+  const Taps sum =
+      (__builtin_shufflevector(all, all, 0, 1, 2, 3) + __builtin_shufflevector(all, all, 4, 5, 6, 7)) +
+      (__builtin_shufflevector(all, all, 8, 9, 10, 11) + __builtin_shufflevector(all, all, 12, 13, 14, 15));
   return sum * (1.f / (4 * 255));
 }
 
@@ -69,8 +88,8 @@ void one_sample(T* input, float* target, const uint8_t* face, const float* shift
       const float vy = ((p10.y - p00.y) * (1 - fx) + (p11.y - p01.y) * fx) / cell;
       const Point at{(p00.x * (1 - fx) + p01.x * fx) * (1 - fy) + (p10.x * (1 - fx) + p11.x * fx) * fy,
                      (p00.y * (1 - fx) + p01.y * fx) * (1 - fy) + (p10.y * (1 - fx) + p11.y * fx) * fy};
-      const Lanes in = sample(face, size, at, ux, uy, vx, vy);
-      const Lanes out =
+      const Taps in = sample(face, size, at, ux, uy, vx, vy);
+      const Taps out =
           sample(face, size, s.target({float(x), float(y)}), s.target.a, s.target.c, s.target.b, s.target.d);
       const int64_t pixel = (int64_t(y) * t + x) * 3;
       input[pixel] = from_float<T>(finish(in[0], shift[0], s));

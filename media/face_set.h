@@ -2,7 +2,7 @@
 //
 //   FOLDER/000000.jpg ...      crops, size x size, JPEG 4:4:4
 //   FOLDER/manifest.jsonl      lines of JSON, each followed by a tab and the CRC-32 of the JSON in hexadecimal:
-//     {"format":"doppel face set","version":1,"size":256,"coverage":2.1}                 the first line
+//     {"format":"doppel face set","version":1,"size":256,"coverage":2.25}                 the first line
 //     {"face":"000000.jpg","source":"a.mp4","frame":0,"time":0.0,"landmarks":[...],...}  one for each crop
 //     {"source":"a.mp4","key":"...","frames":600,"faces":590,...,"done":true}            how far a source was read
 //     {"end":true,"faces":590}                                                           the last line of a finished

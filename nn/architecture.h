@@ -42,6 +42,7 @@ struct Architecture {
   AdamOptions adam;
   ImageLoss loss;
   Warp warp;
+  bool face_only = false;    // what lies around the faces is made grey (faces/mask.h), in training and in swaps
   bool match_means = false;  // shift everybody's colours to the last person's mean while training, as in 2017
 };
 

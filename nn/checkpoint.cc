@@ -34,7 +34,12 @@ Json to_json(const ModelDescription& d) {
   for (float v : d.colour_shift) shift.push(double(v));
   Json j = Json::object();
   j.set("architecture", d.architecture).set("people", people).set("size", d.size).set("face_size", d.face_size);
-  j.set("coverage", double(d.coverage)).set("inner", double(d.inner)).set("batch", d.batch).set("lr", double(d.lr));
+  j.set("coverage", double(d.coverage))
+      .set("inner", double(d.inner))
+      .set("face_only", d.face_only)
+      .set("batch", d.batch)
+      .set("lr", double(d.lr));
+  j.set("warp", double(d.warp));
   // 64-bit seeds do not fit a JSON number's 53 bits.
   j.set("seed", std::to_string(d.seed)).set("precision", d.precision).set("iterations", double(d.iterations));
   j.set("seconds", d.seconds).set("losses", losses).set("colour_shift", shift);
@@ -49,8 +54,10 @@ ModelDescription from_json(const Json& j) {
   d.face_size = int(j.at("face_size").number());
   d.coverage = float(j.at("coverage").number());
   d.inner = float(j.at("inner").number());
+  d.face_only = j.at("face_only").boolean();
   d.batch = int(j.at("batch").number());
   d.lr = float(j.at("lr").number());
+  d.warp = float(j.at("warp").number());
   d.seed = std::stoull(j.at("seed").text());
   d.precision = j.at("precision").text();
   d.iterations = uint64_t(j.at("iterations").number());
@@ -149,6 +156,11 @@ void save_model(const std::string& folder, const ModelDescription& description, 
 
 ModelDescription load_description(const std::string& folder) {
   return read_description(folder).model;
+}
+
+void check_weights(const std::string& folder) {
+  const Description d = read_description(folder);
+  check_safetensors(d.weights, d.bytes, d.crc);
 }
 
 void load_parameters(const std::string& folder, ParameterStore& store, bool for_training) {

@@ -16,17 +16,19 @@
 
 namespace doppel {
 
-constexpr int kModelVersion = 1;
+constexpr int kModelVersion = 2;
 
 struct ModelDescription {
   std::string architecture;
   std::vector<std::string> people;
-  int size = 0;        // of the network's pictures
-  int face_size = 0;   // of the face sets it was trained on
-  float coverage = 0;  // of the face sets
-  float inner = 0;     // central part of a face that the network sees
-  int batch = 0;       // samples per person
+  int size = 0;            // of the network's pictures
+  int face_size = 0;       // of the face sets it was trained on
+  float coverage = 0;      // of the face sets
+  float inner = 0;         // central part of a face that the network sees
+  bool face_only = false;  // the network knows faces with nothing around them
+  int batch = 0;           // samples per person
   float lr = 0;
+  float warp = 1;  // strength of the augmentation: times rotation, zoom, shift, jitter and colours of the architecture
   uint64_t seed = 0;
   std::string precision;
   uint64_t iterations = 0;          // done
@@ -43,6 +45,8 @@ bool model_exists(const std::string& folder);
 
 // Throws Error naming the file when it is missing, foreign, damaged, cut short or of another version.
 ModelDescription load_description(const std::string& folder);
+// Throws Error naming the weights file when it is missing, cut short or altered.
+void check_weights(const std::string& folder);
 // Fills the store; weights only (and not the moments) when `for_training` is false and the average, if saved, is what
 // becomes the weights.
 void load_parameters(const std::string& folder, ParameterStore& store, bool for_training);

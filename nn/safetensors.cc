@@ -1,7 +1,10 @@
 #include "nn/safetensors.h"
 
+#include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <map>
+#include <vector>
 
 #include "runtime/atomic_file.h"
 #include "runtime/error.h"
@@ -69,12 +72,25 @@ SafetensorsFile write_safetensors(const std::string& path, const ParameterStore&
   return {sizeof length + text.size() + offset, crc};
 }
 
+void check_safetensors(const std::string& path, size_t bytes, unsigned crc) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Error(path + ": cannot read it: " + std::strerror(errno));
+  std::vector<char> part(size_t(1) << 20);
+  size_t size = 0;
+  unsigned sum = 0;
+  while (file.read(part.data(), std::streamsize(part.size())), file.gcount() > 0) {
+    sum = crc32(part.data(), size_t(file.gcount()), sum);
+    size += size_t(file.gcount());
+  }
+  if (size != bytes)
+    damaged(path, "it has " + std::to_string(size) + " bytes where " + std::to_string(bytes) + " were written");
+  if (sum != crc) damaged(path, "its checksum does not match");
+}
+
 void read_safetensors(const std::string& path, size_t bytes, unsigned crc, ParameterStore& store, bool for_training) {
+  check_safetensors(path, bytes, crc);
   const std::string content = read_file(path);
-  if (content.size() != bytes)
-    damaged(path,
-            "it has " + std::to_string(content.size()) + " bytes where " + std::to_string(bytes) + " were written");
-  if (crc32(content.data(), content.size()) != crc) damaged(path, "its checksum does not match");
+  if (content.size() != bytes) damaged(path, "it changed while it was read");
   uint64_t length = 0;
   if (bytes < sizeof length) damaged(path, "it is empty");
   std::memcpy(&length, content.data(), sizeof length);

@@ -15,6 +15,9 @@ struct SafetensorsFile {
 // Writes weights, moments and the average (if kept) of every parameter, atomically. Throws Error naming the path.
 SafetensorsFile write_safetensors(const std::string& path, const ParameterStore& store);
 
+// Throws Error naming the file when it is missing or its size or checksum is another.
+void check_safetensors(const std::string& path, size_t bytes, unsigned crc);
+
 // Checks size and checksum, then fills the store: all arenas for training, else only the weights (from the average
 // where the file has one). Tensors that the store's layout does not name are ignored; a missing one is an Error.
 void read_safetensors(const std::string& path, size_t bytes, unsigned crc, ParameterStore& store, bool for_training);

@@ -31,6 +31,9 @@ StepOptions step_options(const ModelDescription& model) {
   StepOptions options;
   options.arch = architecture(model.architecture);
   options.arch.warp.face_size = model.face_size;
+  Warp& warp = options.arch.warp;
+  for (float* strength : {&warp.rotation, &warp.zoom, &warp.shift, &warp.jitter, &warp.brightness, &warp.contrast})
+    *strength *= model.warp;
   options.people = model.people;
   options.batch = model.batch;
   options.precision = model.precision == "bf16" ? DType::bf16 : DType::f32;

@@ -189,8 +189,9 @@ class NormOp : public Operator {
  public:
   explicit NormOp(int64_t count) : count_(count) {}
   std::string name() const override { return "global_norm"; }
+  size_t workspace(Stream stream) const override { return global_norm_workspace(count_, stream); }
   void run(const Arguments& a) const override {
-    global_norm(static_cast<float*>(a.out[0]), static_cast<const float*>(a.in[0]), count_, a.stream);
+    global_norm(static_cast<float*>(a.out[0]), static_cast<const float*>(a.in[0]), count_, a.workspace, a.stream);
   }
 
  private:

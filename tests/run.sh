@@ -22,7 +22,7 @@ check() {
 }
 
 failed=0
-check build Release -DCMAKE_BUILD_TYPE=Release -DDOPPEL_TESTS=ON -DDOPPEL_BENCH=ON -DDOPPEL_SANITIZE=OFF || failed=1
+check build Release -UDOPPEL_CUDA -DCMAKE_BUILD_TYPE=Release -DDOPPEL_TESTS=ON -DDOPPEL_BENCH=ON -DDOPPEL_SANITIZE=OFF || failed=1
 # CMAKE_BUILD_TYPE None: no -O2 -DNDEBUG of its own, so that -O1 and assertions hold. Leaks of third-party libraries
 # that live as long as the program are not ours to mend.
 check build-asan "ASan + UBSan" -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS=-O1 -DDOPPEL_TESTS=ON -DDOPPEL_BENCH=OFF \

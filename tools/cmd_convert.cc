@@ -48,8 +48,9 @@ void add_convert(CLI::App& app) {
   sub->add_option("--color", o->colour, "match: take mean and contrast from the frame; none: as the network drew it")
       ->check(CLI::IsMember({"match", "none"}))
       ->capture_default_str();
-  sub->add_option("--mask-erode", settings.swap.paste.mask.erode, "Shrink the pasted part, fraction of its square")
-      ->check(NumberRange(-0.2, 0.4))
+  sub->add_option("--mask-erode", settings.swap.paste.mask.erode,
+                  "Shrink the pasted part, fraction of its square; a network draws little beyond the face")
+      ->check(NumberRange(-0.02, 0.4))
       ->capture_default_str();
   sub->add_option("--mask-blur", settings.swap.paste.mask.feather, "Width of the mask's fade, fraction of its square")
       ->check(NumberRange(0.005, 0.5))

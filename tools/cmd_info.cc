@@ -5,13 +5,13 @@
 #include <filesystem>
 
 #include "media/face_set.h"
+#include "media/media_list.h"
 #include "media/picture.h"
 #include "media/provenance.h"
 #include "media/video_reader.h"
 #include "nn/checkpoint.h"
 #include "runtime/error.h"
 #include "tools/commands.h"
-#include "tools/extract_inputs.h"
 #include "tools/progress.h"
 
 namespace fs = std::filesystem;
@@ -75,6 +75,7 @@ void face_set_info(const std::string& path) {
 
 void model_info(const std::string& path) {
   const ModelDescription model = load_description(path);
+  check_weights(path);
   line("model", path);
   std::string people;
   for (const auto& person : model.people) people += (people.empty() ? "" : ", ") + person;
@@ -87,6 +88,7 @@ void model_info(const std::string& path) {
   line("trained", duration_text(model.seconds));
   line("batch", std::to_string(model.batch) + " of each person");
   line("learning rate", number(model.lr, 6));
+  line("warp", number(model.warp, 2));
   line("precision", model.precision);
   line("seed", std::to_string(model.seed));
   for (size_t i = 0; i < std::min(model.losses.size(), model.people.size()); ++i) {
@@ -130,7 +132,7 @@ void run(const std::string& path) {
   if (fs::is_directory(path)) {
     throw Error(path + ": neither a face set (no manifest.jsonl) nor a model (no model.json)");
   }
-  if (is_picture_name(path)) return picture_info(path);
+  if (media_kind(path) == MediaKind::picture) return picture_info(path);
   clip_info(path);
 }
 

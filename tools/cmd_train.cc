@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <cstdio>
 
 #include "nn/architecture.h"
 #include "runtime/error.h"
@@ -20,6 +21,18 @@ std::pair<std::string, std::string> parse_person(const std::string& text) {
   return {name, text.substr(equals + 1)};
 }
 
+// "8 lite, 64 original": a default of every architecture.
+template <typename Member>
+std::string defaults(Member Architecture::*member) {
+  std::string text;
+  for (const std::string& name : architecture_names()) {
+    char value[32];
+    std::snprintf(value, sizeof value, "%g", double(architecture(name).*member));
+    text += (text.empty() ? "" : ", ") + std::string(value) + " " + name;
+  }
+  return " [" + text + "]";
+}
+
 }  // namespace
 
 void add_train(CLI::App& app) {
@@ -27,7 +40,7 @@ void add_train(CLI::App& app) {
     TrainCommand command;
     std::vector<std::string> people;
     uint64_t iterations = 0, seed = 0;
-    double minutes = 0, lr = 0;
+    double minutes = 0, lr = 0, warp = 1;
     int batch = 0;
     std::string precision;
   };
@@ -52,9 +65,16 @@ void add_train(CLI::App& app) {
   auto* minutes = sub->add_option("--minutes", o->minutes, "Stop when the model has had so many")
                       ->check(NumberRange(0.01, 1e6))
                       ->excludes(iterations);
-  auto* batch = sub->add_option("--batch", o->batch, "Samples of each person per iteration [8 lite, 64 original]")
-                    ->check(CLI::Range(1, 1 << 20));
-  auto* lr = sub->add_option("--lr", o->lr, "Learning rate [1e-3 lite, 5e-5 original]")->check(NumberRange(1e-9, 1));
+  auto* batch =
+      sub->add_option("--batch", o->batch, "Samples of each person per iteration" + defaults(&Architecture::batch))
+          ->check(CLI::Range(1, 1 << 20));
+  auto* lr = sub->add_option("--lr", o->lr, "Learning rate" + defaults(&Architecture::lr))->check(NumberRange(1e-9, 1));
+  auto* warp =
+      sub->add_option("--warp", o->warp,
+                      "How strongly pictures are turned, shifted, bent and tinted before they are encoded; less "
+                      "learns faster, more carries over better between clips that differ")
+          ->check(NumberRange(0, 4))
+          ->capture_default_str();
   auto* seed = sub->add_option("--seed", o->seed, "What the random numbers start from [1]");
   auto* precision = sub->add_option("--precision", o->precision, "bf16 or fp32 [bf16 where the processor has it]")
                         ->check(CLI::IsMember({"bf16", "fp32"}));
@@ -77,6 +97,7 @@ void add_train(CLI::App& app) {
     if (minutes->count()) c.minutes = o->minutes;
     if (batch->count()) c.batch = o->batch;
     if (lr->count()) c.lr = o->lr;
+    if (warp->count()) c.warp = o->warp;
     if (seed->count()) c.seed = o->seed;
     if (precision->count()) c.precision = o->precision;
     run_training(c);

@@ -8,7 +8,8 @@ bash "$home/tools/setup.sh"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 build() {
-  cmake -S "$home" -B "$home/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DDOPPEL_TESTS=OFF -DDOPPEL_BENCH=OFF &&
+  cmake -S "$home" -B "$home/build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DDOPPEL_TESTS=OFF -DDOPPEL_BENCH=OFF \
+    -DDOPPEL_CUDA=OFF &&
     ninja -C "$home/build" doppel
 }
 echo "demo: building $home/build/doppel" >&2

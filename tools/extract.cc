@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <exception>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -12,12 +13,12 @@
 #include "faces/track.h"
 #include "kernels/frame.h"
 #include "media/face_set.h"
+#include "media/media_list.h"
 #include "media/picture.h"
 #include "media/video_reader.h"
 #include "runtime/bounded_queue.h"
 #include "runtime/error.h"
 #include "runtime/interrupt.h"
-#include "tools/extract_inputs.h"
 
 namespace doppel {
 namespace {
@@ -111,12 +112,30 @@ struct Closer {
   ~Closer() { queue.close(); }
 };
 
-std::string source_key(const Input& input, const ExtractOptions& options) {
+// The files that the inputs mean: a folder stands for its pictures and clips. What cannot be listed is a failure.
+std::vector<std::string> files_of(const std::vector<std::string>& inputs, std::vector<std::string>& failures) {
+  std::vector<std::string> files;
+  for (const std::string& input : inputs) {
+    std::error_code none;
+    if (!std::filesystem::is_directory(input, none)) {
+      files.push_back(input);
+      continue;
+    }
+    try {
+      for (const std::string& file : list_media(input)) files.push_back(file);
+    } catch (const Error& e) {
+      failures.push_back(e.what());
+    }
+  }
+  return files;
+}
+
+std::string source_key(const std::string& input, const ExtractOptions& options) {
   struct stat info {};
-  if (::stat(input.path.c_str(), &info) != 0) throw Error(input.path + ": no such file");
+  if (::stat(input.c_str(), &info) != 0) throw Error(input + ": no such file or folder");
   return std::to_string(info.st_size) + "/" + std::to_string(info.st_mtim.tv_sec) + "." +
          std::to_string(info.st_mtim.tv_nsec) + "/every " + std::to_string(options.every) + "/min-face " +
-         std::to_string(options.min_face) + "/" + input.path;
+         std::to_string(options.min_face) + "/" + input;
 }
 
 class Extraction {
@@ -125,8 +144,7 @@ class Extraction {
 
   ExtractReport run() {
     const Clock::time_point start = Clock::now();
-    const std::vector<Input> inputs = expand_inputs(options_.inputs, report_.failures);
-    for (const Input& input : inputs) {
+    for (const std::string& input : files_of(options_.inputs, report_.failures)) {
       std::string failure;
       one(input, failure);
       if (!failure.empty()) report_.failures.push_back(failure);
@@ -160,11 +178,11 @@ class Extraction {
   }
 
   // What goes wrong with the input is returned in `failure`; what goes wrong with the set is thrown.
-  void one(const Input& input, std::string& failure) {
+  void one(const std::string& input, std::string& failure) {
     std::unique_ptr<Source> source;
     FaceSource state;
     try {
-      state.name = input.path;
+      state.name = input;
       state.key = source_key(input, options_);
       // A writer for the first input that can be read at all, so that a wrong name leaves no folder behind.
       if (!writer_) open(input, 0);
@@ -195,9 +213,9 @@ class Extraction {
 
   FaceSetHeader header() const { return {options_.size, options_.coverage}; }
 
-  std::unique_ptr<Source> open(const Input& input, int64_t first) const {
-    if (input.picture) return std::make_unique<StillSource>(input.path);
-    return std::make_unique<ClipSource>(input.path, options_.every, first);
+  std::unique_ptr<Source> open(const std::string& input, int64_t first) const {
+    if (media_kind(input) == MediaKind::picture) return std::make_unique<StillSource>(input);
+    return std::make_unique<ClipSource>(input, options_.every, first);
   }
 
   // Decode, find, and on this thread crop, encode and write, all at the same time.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "faces/align.h"
+#include "faces/mask.h"
 #include "kernels/frame.h"
 #include "runtime/bounded_queue.h"
 #include "runtime/error.h"
@@ -74,9 +75,11 @@ class BatchedNet {
     for (Work& work : works) {
       work.swapped.resize(face_floats(net_.output_size) * work.faces.size());
       for (size_t i = 0; i < work.faces.size(); ++i) {
-        const Affine to_crop = align(work.faces[i].face.landmarks, net_.input_size, net_.coverage);
-        crop_f32(work.frame.image, to_crop, net_.input_size,
-                 in_.data() + face_floats(net_.input_size) * targets_.size());
+        const Landmarks& landmarks = work.faces[i].face.landmarks;
+        const Affine to_crop = align(landmarks, net_.input_size, net_.coverage);
+        float* in = in_.data() + face_floats(net_.input_size) * targets_.size();
+        crop_f32(work.frame.image, to_crop, net_.input_size, in);
+        if (net_.face_only) clear_surround(in, moved(landmarks, to_crop), net_.input_size, 1);
         targets_.push_back(work.swapped.data() + face_floats(net_.output_size) * i);
         if (int(targets_.size()) == net_.max_batch) flush();
       }

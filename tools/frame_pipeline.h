@@ -22,7 +22,8 @@ struct FaceNet {
   int input_size = 0;   // S
   int output_size = 0;  // T
   int max_batch = 1;
-  float coverage = 0;  // side of its square, in the units of faces/align.h
+  float coverage = 0;      // side of its square, in the units of faces/align.h
+  bool face_only = false;  // it wants faces with nothing around them
   // in [n, S, S, 3], out [n, T, T, 3], RGB 0..1, 1 <= n <= max_batch
   std::function<void(const float* in, int n, float* out)> run;
 };

@@ -26,6 +26,7 @@ ModelNet::ModelNet(const std::string& model, const std::string& to, int batch)
   net_.output_size = swapper_->output_size();
   net_.max_batch = swapper_->max_batch();
   net_.coverage = swapper_->coverage();
+  net_.face_only = swapper_->description().face_only;
   net_.run = [this, person](const float* in, int n, float* out) { swapper_->run(in, n, person, out); };
 }
 

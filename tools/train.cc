@@ -7,6 +7,9 @@
 #include <filesystem>
 #include <map>
 
+#include "faces/align.h"
+#include "faces/mask.h"
+#include "kernels/parallel.h"
 #include "media/face_set.h"
 #include "media/picture.h"
 #include "nn/swapper.h"
@@ -76,6 +79,7 @@ ModelDescription describe(const TrainCommand& c, const std::vector<FaceSet>& set
     for (const auto& person : c.people) m.people.push_back(person.first);
     m.face_size = sets.front().header.size;
     m.coverage = sets.front().header.coverage;
+    m.face_only = a.face_only;
     m.batch = a.batch;
     m.lr = a.lr;
     m.seed = c.seed.value_or(1);
@@ -83,6 +87,7 @@ ModelDescription describe(const TrainCommand& c, const std::vector<FaceSet>& set
   }
   if (c.batch) m.batch = *c.batch;
   if (c.lr) m.lr = float(*c.lr);
+  if (c.warp) m.warp = float(*c.warp);
   if (c.precision) m.precision = *c.precision;
   return m;
 }
@@ -106,6 +111,21 @@ void check_memory(const ModelDescription& m, size_t face_bytes) {
               " MiB there are; " +
               (fits > 0 ? "--batch " + std::to_string(fits) + " would fit"
                         : "not even --batch 1 fits: use fewer faces or --arch lite"));
+}
+
+// The pixels as the network is to see them.
+std::vector<uint8_t> load_faces(const FaceSet& set, const ModelDescription& model) {
+  std::vector<uint8_t> pixels = set.load_pixels();
+  if (!model.face_only) return pixels;
+  const int size = set.header.size;
+  parallel_for(int64_t(set.faces.size()), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const FaceRecord& face = set.faces[size_t(i)];
+      clear_surround(pixels.data() + size_t(i) * size * size * 3, moved(face.landmarks, face.transform), size,
+                     kNetworkPart);
+    }
+  });
+  return pixels;
 }
 
 void write_preview(const std::string& folder, Trainer& trainer) {
@@ -158,7 +178,7 @@ void run_training(const TrainCommand& c) {
   std::vector<std::vector<uint8_t>> pixels;
   std::vector<PersonFaces> people;
   for (size_t p = 0; p < sets.size(); ++p) {
-    pixels.push_back(sets[p].load_pixels());
+    pixels.push_back(load_faces(sets[p], model));
     people.push_back({c.people[p].first, uint32_t(sets[p].faces.size()), pixels.back().data()});
     std::fprintf(stderr, "%s: %zu faces\n", c.people[p].first.c_str(), sets[p].faces.size());
   }

@@ -18,6 +18,7 @@ struct TrainCommand {
   std::optional<double> minutes;       // in all
   std::optional<int> batch;            // what is not given is the architecture's, or the model's when resuming
   std::optional<double> lr;
+  std::optional<double> warp;  // strength of the augmentation, 1 is the architecture's
   std::optional<uint64_t> seed;
   std::optional<std::string> precision;
   std::string device = "auto";

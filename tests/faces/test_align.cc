@@ -113,7 +113,22 @@ TEST_CASE("align takes landmarks to their canonical places, from anywhere") {
   }
 }
 
-TEST_CASE("align ignores the jaw") {
+TEST_CASE("the crop follows a turned head's outline half of the way, along the face's own horizontal") {
+  // Turned: the sides of the jaw have moved by 0.2 jaw widths, the inner points have not.
+  for (const float degrees : {0.0f, 30.0f}) {
+    const Affine place = similarity(100, degrees, 200, 200);
+    Landmarks turned = canonical_face();
+    for (size_t i = 0; i < 17; ++i) turned[i].x -= 0.2f;
+    const Affine map = align(moved(turned, place), 256, 2), straight = align(moved(canonical_face(), place), 256, 2);
+    const Point tip = place(canonical_face()[30]);
+    CHECK(map(tip).x - straight(tip).x == Approx(0.5f * 0.2f * 256 / 2).margin(0.01));
+    CHECK(map(tip).y == Approx(straight(tip).y).margin(0.01));
+    CHECK(map.a == Approx(straight.a).margin(1e-5));
+    CHECK(map.b == Approx(straight.b).margin(1e-5));
+  }
+}
+
+TEST_CASE("the height of the jaw does not matter to align") {
   const Landmarks face = moved(canonical_face(), similarity(100, 0, 200, 200));
   Landmarks talking = face;
   for (size_t i = 0; i < 17; ++i) talking[i].y += 20;

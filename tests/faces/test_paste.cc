@@ -151,3 +151,36 @@ TEST_CASE("paste_face touches the face only, and nothing when the face is elsewh
   paste_face(untouched, green.data(), size, align(outside, size, kPart), outside);
   CHECK(difference(untouched, before).pixels == 0);
 }
+
+TEST_CASE("clear_surround leaves the face and makes the rest grey, alike for bytes and floats") {
+  constexpr int kSize = 128;
+  const Landmarks face = moved(canonical_face(), canonical_to_crop(kSize, kDefaultCoverage));
+  std::vector<float> mask(size_t(kSize) * kSize);
+  surround_mask(face, kSize, kNetworkPart, mask.data());
+  std::vector<uint8_t> bytes(3 * mask.size());
+  std::vector<float> floats(bytes.size());
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    bytes[i] = uint8_t(i * 37 % 251);
+    floats[i] = float(bytes[i]) / 255;
+  }
+  const auto before = bytes;
+  clear_surround(bytes.data(), face, kSize, kNetworkPart);
+  clear_surround(floats.data(), face, kSize, kNetworkPart);
+  int kept = 0, cleared = 0;
+  for (size_t i = 0; i < bytes.size(); ++i) {
+    if (mask[i / 3] == 1) {
+      ++kept;
+      REQUIRE(bytes[i] == before[i]);
+    } else if (mask[i / 3] == 0) {
+      ++cleared;
+      REQUIRE((bytes[i] == 127 || bytes[i] == 128));
+    }
+    REQUIRE(floats[i] * 255 == Approx(float(bytes[i])).margin(1.01));
+  }
+  CHECK(kept > 3 * kSize * kSize / 8);
+  CHECK(cleared > 3 * kSize * kSize / 4);
+  // The pasted part lies within what the network is shown: nothing grey comes into a picture.
+  std::vector<float> pasted(mask.size());
+  face_mask(face, kSize, {}, pasted.data());
+  for (size_t i = 0; i < mask.size(); ++i) CHECK((pasted[i] == 0 || mask[i] == 1));
+}

@@ -12,9 +12,4 @@ inline Affine similarity(float scale, float degrees, float tx, float ty) {
   return {c, -s, tx, s, c, ty};
 }
 
-inline Landmarks moved(Landmarks points, const Affine& map) {
-  for (Point& p : points) p = map(p);
-  return points;
-}
-
 }  // namespace doppel
