@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/both.h"
 #include "kernels/dtype.h"
 #include "kernels/stream.h"
 
@@ -13,14 +14,14 @@ namespace doppel {
 enum class Activation : int { none, leaky_relu, sigmoid };
 
 // y = f(z). `slope` is the factor of negative inputs of the leaky ReLU (Maas, Hannun, Ng 2013), 0 < slope < 1.
-inline float activate(Activation f, float z, float slope) {
+DOPPEL_BOTH inline float activate(Activation f, float z, float slope) {
   if (f == Activation::leaky_relu) return z > 0 ? z : slope * z;
   if (f == Activation::sigmoid) return 1 / (1 + std::exp(-z));
   return z;
 }
 
 // f'(z) from the saved output y = f(z): sign(y) = sign(z) as the slope is positive; for the sigmoid f' = y (1 - y).
-inline float activation_derivative(Activation f, float y, float slope) {
+DOPPEL_BOTH inline float activation_derivative(Activation f, float y, float slope) {
   if (f == Activation::leaky_relu) return y > 0 ? 1 : slope;
   if (f == Activation::sigmoid) return y * (1 - y);
   return 1;

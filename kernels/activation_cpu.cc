@@ -1,7 +1,7 @@
 #include "kernels/activation.h"
 #include "kernels/parallel.h"
 
-namespace doppel {
+namespace doppel::on_cpu {
 namespace {
 
 constexpr int64_t kGrain = 1 << 14;
@@ -87,4 +87,4 @@ void cast_to_bf16(Bf16* y, const float* x, int64_t count, Stream) {
   map<Bf16>(y, count, [=](int64_t i) { return x[i]; });
 }
 
-}  // namespace doppel
+}  // namespace doppel::on_cpu

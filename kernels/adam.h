@@ -9,8 +9,10 @@
 #pragma once
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 
+#include "kernels/both.h"
 #include "kernels/dtype.h"
 #include "kernels/stream.h"
 
@@ -43,23 +45,40 @@ struct AdamRange {
 };
 
 // One element; t = step + 1 >= 1 is folded into the two corrections 1 / (1 - beta^t).
-inline void adam_element(float& w, float& m, float& v, float g, float lr, float correction1, float correction2,
-                         const AdamOptions& o) {
+DOPPEL_BOTH inline void adam_element(float& w, float& m, float& v, float g, float lr, float correction1,
+                                     float correction2, const AdamOptions& o) {
   m = o.beta1 * m + (1 - o.beta1) * g;
   v = o.beta2 * v + (1 - o.beta2) * g * g;
   w -= lr * (m * correction1) / (std::sqrt(v * correction2) + o.eps);
 }
 
+// What is the same for all elements of a step.
+struct AdamStep {
+  float correction1, correction2;  // 1 / (1 - beta^t)
+  float clip;                      // factor of the gradient
+  float keep;                      // 1 - decay_t
+  float lr;
+};
+
+// `norm`: the gradient's, read when clipping.
+DOPPEL_BOTH inline AdamStep adam_step(const StepState& state, const float* norm, const AdamOptions& o) {
+  const double t = double(state.step) + 1, decay = (1 + t) / (10 + t);
+  return {float(1 / (1 - std::pow(double(o.beta1), t))), float(1 / (1 - std::pow(double(o.beta2), t))),
+          o.clip_norm > 0 && *norm > o.clip_norm ? o.clip_norm / *norm : 1,
+          float(1 - (decay < double(o.ema_decay) ? decay : double(o.ema_decay))), state.lr};
+}
+
 // Uses state->lr and state->step (not advanced). `norm` [1]: the global norm of g when clipping, else not read.
 void adam(const AdamRange& range, const float* norm, const StepState* state, const AdamOptions& options, Stream stream);
 
-// norm[0] = sqrt(sum g^2), summed in double over fixed ranges in a fixed order.
-void global_norm(float* norm, const float* g, int64_t count, Stream stream);
+// norm[0] = sqrt(sum g^2), summed in double over fixed ranges in a fixed order. `workspace`: 64-byte aligned.
+size_t global_norm_workspace(int64_t count, Stream stream);  // bytes
+void global_norm(float* norm, const float* g, int64_t count, void* workspace, Stream stream);
 
 // state->step += 1.
 void advance(StepState* state, Stream stream);
 
-// The first index of a value that is NaN or infinite, or -1. Any type but u8.
+// The first index of a value that is NaN or infinite, or -1. Any type but u8. Waits for the stream.
 int64_t first_nonfinite(const void* x, int64_t count, DType type, Stream stream);
 
 }  // namespace doppel

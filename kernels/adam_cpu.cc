@@ -3,7 +3,7 @@
 #include "kernels/adam.h"
 #include "kernels/parallel.h"
 
-namespace doppel {
+namespace doppel::on_cpu {
 namespace {
 
 constexpr int64_t kGrain = 1 << 14;
@@ -12,12 +12,7 @@ constexpr int kNormParts = 64;
 }  // namespace
 
 void adam(const AdamRange& range, const float* norm, const StepState* state, const AdamOptions& options, Stream) {
-  const double t = double(state->step) + 1;
-  const float correction1 = float(1 / (1 - std::pow(double(options.beta1), t)));
-  const float correction2 = float(1 / (1 - std::pow(double(options.beta2), t)));
-  const float clip = options.clip_norm > 0 && *norm > options.clip_norm ? options.clip_norm / *norm : 1;
-  const float keep = float(1 - std::min(double(options.ema_decay), (1 + t) / (10 + t)));
-  const float lr = state->lr;
+  const AdamStep step = adam_step(*state, norm, options);
   const AdamOptions o = options;
   float *w = range.w, *m = range.m, *v = range.v, *average = range.average;
   const float* g = range.g;
@@ -28,10 +23,10 @@ void adam(const AdamRange& range, const float* norm, const StepState* state, con
       const int64_t stop = std::min(end, block + 1024);
 #pragma omp simd
       for (int64_t i = block; i < stop; ++i)
-        adam_element(w[i], m[i], v[i], clip * g[i], lr, correction1, correction2, o);
+        adam_element(w[i], m[i], v[i], step.clip * g[i], step.lr, step.correction1, step.correction2, o);
       if (average) {
 #pragma omp simd
-        for (int64_t i = block; i < stop; ++i) average[i] += keep * (w[i] - average[i]);
+        for (int64_t i = block; i < stop; ++i) average[i] += step.keep * (w[i] - average[i]);
       }
       if (copy) {
 #pragma omp simd
@@ -41,7 +36,11 @@ void adam(const AdamRange& range, const float* norm, const StepState* state, con
   });
 }
 
-void global_norm(float* norm, const float* g, int64_t count, Stream) {
+size_t global_norm_workspace(int64_t, Stream) {
+  return 0;
+}
+
+void global_norm(float* norm, const float* g, int64_t count, void*, Stream) {
   double partial[kNormParts];
   parallel_for(kNormParts, 1, [&](int64_t part0, int64_t part1) {
     for (int64_t part = part0; part < part1; ++part) {
@@ -74,4 +73,4 @@ int64_t first_nonfinite(const void* x, int64_t count, DType type, Stream) {
   return -1;
 }
 
-}  // namespace doppel
+}  // namespace doppel::on_cpu

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/both.h"
+
 namespace doppel {
 
 enum class DType : int { f32, bf16, u8 };
@@ -21,16 +23,16 @@ struct Bf16 {
   uint16_t bits = 0;
 };
 
-inline float to_float(Bf16 v) {
+DOPPEL_BOTH inline float to_float(Bf16 v) {
   return std::bit_cast<float>(uint32_t(v.bits) << 16);
 }
-inline float to_float(float v) {
+DOPPEL_BOTH inline float to_float(float v) {
   return v;
 }
 
 // Rounds to nearest, ties to even. A NaN keeps its sign and stays a NaN: rounding up could otherwise carry it into
 // infinity.
-inline Bf16 to_bf16(float v) {
+DOPPEL_BOTH inline Bf16 to_bf16(float v) {
   const uint32_t u = std::bit_cast<uint32_t>(v);
   const uint32_t rounded = (u + 0x7FFFu + ((u >> 16) & 1u)) >> 16;
   const uint32_t quiet = (u >> 16) | 0x40u;
@@ -38,13 +40,13 @@ inline Bf16 to_bf16(float v) {
 }
 
 template <typename T>
-T from_float(float v);
+DOPPEL_BOTH T from_float(float v);
 template <>
-inline float from_float<float>(float v) {
+DOPPEL_BOTH inline float from_float<float>(float v) {
   return v;
 }
 template <>
-inline Bf16 from_float<Bf16>(float v) {
+DOPPEL_BOTH inline Bf16 from_float<Bf16>(float v) {
   return to_bf16(v);
 }
 

@@ -3,7 +3,7 @@
 #include "kernels/parallel.h"
 #include "kernels/pixel_shuffle.h"
 
-namespace doppel {
+namespace doppel::on_cpu {
 namespace {
 
 // Calls move(offset in the small picture, offset in the large picture, bytes) for every run of both pictures' common
@@ -33,4 +33,4 @@ void pixel_shuffle_backward(void* dx, const void* dy, const PixelShuffle& p, Str
   });
 }
 
-}  // namespace doppel
+}  // namespace doppel::on_cpu

@@ -3,10 +3,13 @@
 
 namespace doppel {
 
-enum class Device { cpu };
+// emulator: the CUDA kernels, compiled as plain C++, on the host (kernels/emulator/emulator.h); its memory is the
+// host's.
+enum class Device { cpu, emulator, cuda };
 
 struct Stream {
   Device device = Device::cpu;
+  void* handle = nullptr;  // Device::cuda: the cudaStream_t; null is the default stream
 };
 
 }  // namespace doppel

@@ -1,5 +1,5 @@
-// What the tests of all operators share: buffers with guard bands that start out poisoned, deterministic inputs, and a
-// comparison that no NaN passes.
+// What the tests of all operators share: backends to run on, buffers with guard bands that start out poisoned,
+// deterministic inputs, and a comparison that no NaN passes.
 #pragma once
 
 #include <omp.h>
@@ -15,7 +15,10 @@
 #include <vector>
 
 #include "kernels/dtype.h"
+#include "kernels/emulator/emulator.h"
 #include "kernels/philox.h"
+#include "kernels/stream.h"
+#include "kernels/test_memory.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -49,13 +52,17 @@ class Buffer {
     const auto address = reinterpret_cast<uintptr_t>(memory_.data()) + kGuard;
     data_ = memory_.data() + kGuard + (kAlignment - address % kAlignment) % kAlignment;
     std::memset(data_, 0xFF, size_t(bytes()));
+    emulator::add_memory(data_, size_t(bytes()));
     close_guards();
   }
   // Holds `values`, each rounded to `type`.
   Buffer(DType type, const Doubles& values) : Buffer(type, int64_t(values.size())) {
     for (int64_t i = 0; i < count_; ++i) set(i, values[size_t(i)]);
   }
-  ~Buffer() { open_guards(); }
+  ~Buffer() {
+    emulator::remove_memory(data_);
+    open_guards();
+  }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
 
@@ -69,6 +76,7 @@ class Buffer {
   DType type() const { return type_; }
 
   double operator[](int64_t i) const {
+    settle();
     if (type_ == DType::u8) return data_[i];
     if (type_ == DType::bf16) {
       Bf16 v;
@@ -92,9 +100,11 @@ class Buffer {
     return v;
   }
   bool same_bits(const Buffer& other) const {
+    settle();
     return bytes() == other.bytes() && std::memcmp(data_, other.data_, size_t(bytes())) == 0;
   }
   bool guards_intact() const {
+    settle();
     open_guards();
     const auto whole = [](const uint8_t* begin, const uint8_t* end) {
       return std::all_of(begin, end, [](uint8_t b) { return b == kGuardByte; });
@@ -123,9 +133,56 @@ class Buffer {
 
   DType type_;
   int64_t count_;
-  std::vector<uint8_t> memory_;
+  Memory memory_;
   uint8_t* data_;
 };
+
+// `count` elements of any trivial type where kernels may use them, in a guarded buffer.
+template <typename T>
+class Values {
+ public:
+  explicit Values(int64_t count) : buffer_(DType::u8, count * int64_t(sizeof(T))) {}
+  T* data() { return static_cast<T*>(buffer_.data()); }
+  T& operator[](int64_t i) {
+    settle();
+    return data()[i];
+  }
+  int64_t count() const { return buffer_.bytes() / int64_t(sizeof(T)); }
+  bool guards_intact() const { return buffer_.guards_intact(); }
+
+ private:
+  Buffer buffer_;
+};
+
+// ---- backends -------------------------------------------------------------------------------------------------------
+
+// Calls body(stream) for the emulator, with blocks and warps in three orders.
+template <typename Body>
+void on_emulator(Body&& body) {
+  using emulator::Order;
+  constexpr const char* kNames[] = {"forward", "reverse", "shuffled"};
+  for (const Order order : {Order::forward, Order::reverse, Order::shuffled}) {
+    INFO("on the emulator, order " << kNames[int(order)]);
+    const emulator::Options before = emulator::options();
+    emulator::options().blocks = emulator::options().warps = order;
+    body(Stream{Device::emulator});
+    emulator::options() = before;
+  }
+}
+
+// Calls body(stream) for the CPU, the emulator, and the card if there is one. On the checked build: for the emulator.
+template <typename Body>
+void on_backends(Body&& body) {
+  if (!emulator::checked()) {
+    INFO("on the CPU");
+    body(Stream{Device::cpu});
+  }
+  on_emulator(body);
+  if (card_present() && !emulator::checked()) {
+    INFO("on the card");
+    body(Stream{Device::cuda});
+  }
+}
 
 // Deterministic inputs.
 inline Doubles uniform(uint64_t seed, int64_t count, float low = -1, float high = 1) {

@@ -32,87 +32,95 @@ Doubles allowed(const Doubles& want, DType type, double operations) {
 
 }  // namespace
 
-TEST_CASE("activations agree with the reference", "[activation]") {
-  for (const DType type : {DType::f32, DType::bf16})
-    for (const auto& [f, slope] : kCases)
+TEST_CASE("activations agree with the reference", "[activation][emulator]") {
+  on_backends([](Stream stream) {
+    for (const DType type : {DType::f32, DType::bf16})
+      for (const auto& [f, slope] : kCases)
+        for (const int64_t count : kCounts) {
+          INFO("f " << int(f) << " slope " << slope << " count " << count << " " << name_of(type));
+          const Buffer x(type, inputs(1, count)), other(type, inputs(2, count)), dy(type, uniform(3, count));
+          Buffer y(type, count), dx(type, count), sum(type, count);
+          activation_forward(y.data(), x.data(), count, type, f, slope, stream);
+          Doubles want(size_t(count), 0.0), want_dx = want, want_sum = want, cancelled = want;
+          for (int64_t i = 0; i < count; ++i) {
+            const double s = x[i] + other[i];
+            want[size_t(i)] = reference::activate(f, x[i], double(slope));
+            want_sum[size_t(i)] = reference::activate(f, s, double(slope));
+            // The fp32 sum is off by 2^-24 of itself, which the sigmoid's exponential turns into |s| 2^-24 of y.
+            cancelled[size_t(i)] = std::abs(want_sum[size_t(i)] * s) * kRound;
+          }
+          // exp(-z) for large |z|: its argument's rounding counts |z| times, and |z| is below 88.
+          CHECK(mismatch(y, want, allowed(want, type, f == Activation::sigmoid ? 8 : 2)) == "");
+
+          activation_backward(dx.data(), dy.data(), y.data(), count, type, f, slope, stream);
+          Doubles spread(size_t(count), 0.0);
+          for (int64_t i = 0; i < count; ++i)
+            want_dx[size_t(i)] = dy[i] * reference::activation_derivative(f, y[i], double(slope));
+          CHECK(mismatch(dx, want_dx, allowed(want_dx, type, 4)) == "");
+
+          add_activation_forward(sum.data(), x.data(), other.data(), count, type, f, slope, stream);
+          Doubles wide = allowed(want_sum, type, 8);
+          for (size_t i = 0; i < wide.size(); ++i) wide[i] += cancelled[i];
+          CHECK(mismatch(sum, want_sum, wide) == "");
+        }
+  });
+}
+
+TEST_CASE("activations work in place", "[activation][emulator]") {
+  on_backends([](Stream stream) {
+    for (const DType type : {DType::f32, DType::bf16})
+      for (const auto& [f, slope] : kCases) {
+        const int64_t count = 40001;
+        const Doubles x = inputs(1, count);
+        Buffer apart(type, count), in(type, x), place(type, x), dy(type, uniform(2, count)), dx(type, count);
+        activation_forward(apart.data(), in.data(), count, type, f, slope, stream);
+        activation_forward(place.data(), place.data(), count, type, f, slope, stream);
+        CHECK(apart.same_bits(place));
+        activation_backward(dx.data(), dy.data(), apart.data(), count, type, f, slope, stream);
+        activation_backward(dy.data(), dy.data(), apart.data(), count, type, f, slope, stream);
+        CHECK(dx.same_bits(dy));
+
+        Buffer a(type, x), b(type, uniform(3, count)), sum(type, count);
+        add_activation_forward(sum.data(), a.data(), b.data(), count, type, f, slope, stream);
+        Buffer as_a(type, x), as_b(type, b.values());
+        add_activation_forward(as_a.data(), as_a.data(), b.data(), count, type, f, slope, stream);
+        add_activation_forward(as_b.data(), a.data(), as_b.data(), count, type, f, slope, stream);
+        CHECK(sum.same_bits(as_a));
+        CHECK(sum.same_bits(as_b));
+      }
+  });
+}
+
+TEST_CASE("accumulate adds", "[activation][emulator]") {
+  on_backends([](Stream stream) {
+    for (const DType type : {DType::f32, DType::bf16})
       for (const int64_t count : kCounts) {
-        INFO("f " << int(f) << " slope " << slope << " count " << count << " " << name_of(type));
-        const Buffer x(type, inputs(1, count)), other(type, inputs(2, count)), dy(type, uniform(3, count));
-        Buffer y(type, count), dx(type, count), sum(type, count);
-        activation_forward(y.data(), x.data(), count, type, f, slope, {});
-        Doubles want(size_t(count), 0.0), want_dx = want, want_sum = want, cancelled = want;
-        for (int64_t i = 0; i < count; ++i) {
-          const double s = x[i] + other[i];
-          want[size_t(i)] = reference::activate(f, x[i], double(slope));
-          want_sum[size_t(i)] = reference::activate(f, s, double(slope));
-          // The fp32 sum is off by 2^-24 of itself, which the sigmoid's exponential turns into |s| 2^-24 of y.
-          cancelled[size_t(i)] = std::abs(want_sum[size_t(i)] * s) * kRound;
-        }
-        // exp(-z) for large |z|: its argument's rounding counts |z| times, and |z| is below 88.
-        CHECK(mismatch(y, want, allowed(want, type, f == Activation::sigmoid ? 8 : 2)) == "");
-
-        activation_backward(dx.data(), dy.data(), y.data(), count, type, f, slope, {});
-        Doubles spread(size_t(count), 0.0);
-        for (int64_t i = 0; i < count; ++i)
-          want_dx[size_t(i)] = dy[i] * reference::activation_derivative(f, y[i], double(slope));
-        CHECK(mismatch(dx, want_dx, allowed(want_dx, type, 4)) == "");
-
-        add_activation_forward(sum.data(), x.data(), other.data(), count, type, f, slope, {});
-        Doubles wide = allowed(want_sum, type, 8);
-        for (size_t i = 0; i < wide.size(); ++i) wide[i] += cancelled[i];
-        CHECK(mismatch(sum, want_sum, wide) == "");
+        Buffer y(type, uniform(1, count)), x(type, uniform(2, count));
+        Doubles want = y.values();
+        for (int64_t i = 0; i < count; ++i) want[size_t(i)] += x[i];
+        accumulate(y.data(), x.data(), count, type, stream);
+        CHECK(mismatch(y, want, allowed(want, type, 1)) == "");
       }
+  });
 }
 
-TEST_CASE("activations work in place", "[activation]") {
-  for (const DType type : {DType::f32, DType::bf16})
-    for (const auto& [f, slope] : kCases) {
-      const int64_t count = 40001;
-      const Doubles x = inputs(1, count);
-      Buffer apart(type, count), in(type, x), place(type, x), dy(type, uniform(2, count)), dx(type, count);
-      activation_forward(apart.data(), in.data(), count, type, f, slope, {});
-      activation_forward(place.data(), place.data(), count, type, f, slope, {});
-      CHECK(apart.same_bits(place));
-      activation_backward(dx.data(), dy.data(), apart.data(), count, type, f, slope, {});
-      activation_backward(dy.data(), dy.data(), apart.data(), count, type, f, slope, {});
-      CHECK(dx.same_bits(dy));
-
-      Buffer a(type, x), b(type, uniform(3, count)), sum(type, count);
-      add_activation_forward(sum.data(), a.data(), b.data(), count, type, f, slope, {});
-      Buffer as_a(type, x), as_b(type, b.values());
-      add_activation_forward(as_a.data(), as_a.data(), b.data(), count, type, f, slope, {});
-      add_activation_forward(as_b.data(), a.data(), as_b.data(), count, type, f, slope, {});
-      CHECK(sum.same_bits(as_a));
-      CHECK(sum.same_bits(as_b));
-    }
-}
-
-TEST_CASE("accumulate adds", "[activation]") {
-  for (const DType type : {DType::f32, DType::bf16})
-    for (const int64_t count : kCounts) {
-      Buffer y(type, uniform(1, count)), x(type, uniform(2, count));
-      Doubles want = y.values();
-      for (int64_t i = 0; i < count; ++i) want[size_t(i)] += x[i];
-      accumulate(y.data(), x.data(), count, type, {});
-      CHECK(mismatch(y, want, allowed(want, type, 1)) == "");
-    }
-}
-
-TEST_CASE("activations keep what is not finite", "[activation]") {
-  for (const DType type : {DType::f32, DType::bf16})
-    for (const auto& [f, slope] : kCases)
-      for (const int64_t at : {0, 13, 39}) {
-        Buffer x(type, uniform(1, 40)), zero(type, Doubles(40)), y(type, 40), sum(type, 40), dx(type, 40);
-        x.set(at, double(NAN));
-        activation_forward(y.data(), x.data(), 40, type, f, slope, {});
-        add_activation_forward(sum.data(), zero.data(), x.data(), 40, type, f, slope, {});
-        activation_backward(dx.data(), x.data(), zero.data(), 40, type, Activation::leaky_relu, 0.1f, {});
-        for (int64_t i = 0; i < 40; ++i) {
-          CHECK(std::isnan(y[i]) == (i == at));
-          CHECK(std::isnan(sum[i]) == (i == at));
-          CHECK(std::isnan(dx[i]) == (i == at));
+TEST_CASE("activations keep what is not finite", "[activation][emulator]") {
+  on_backends([](Stream stream) {
+    for (const DType type : {DType::f32, DType::bf16})
+      for (const auto& [f, slope] : kCases)
+        for (const int64_t at : {0, 13, 39}) {
+          Buffer x(type, uniform(1, 40)), zero(type, Doubles(40)), y(type, 40), sum(type, 40), dx(type, 40);
+          x.set(at, double(NAN));
+          activation_forward(y.data(), x.data(), 40, type, f, slope, stream);
+          add_activation_forward(sum.data(), zero.data(), x.data(), 40, type, f, slope, stream);
+          activation_backward(dx.data(), x.data(), zero.data(), 40, type, Activation::leaky_relu, 0.1f, stream);
+          for (int64_t i = 0; i < 40; ++i) {
+            CHECK(std::isnan(y[i]) == (i == at));
+            CHECK(std::isnan(sum[i]) == (i == at));
+            CHECK(std::isnan(dx[i]) == (i == at));
+          }
         }
-      }
+  });
 }
 
 TEST_CASE("activation derivatives agree with finite differences", "[activation]") {
@@ -126,13 +134,15 @@ TEST_CASE("activation derivatives agree with finite differences", "[activation]"
     }
 }
 
-TEST_CASE("cast_to_bf16 rounds every element", "[activation]") {
-  for (const int64_t count : kCounts) {
-    Buffer x(DType::f32, inputs(5, count)), y(DType::bf16, count);
-    if (count > 2) x.set(1, double(NAN)), x.set(2, -double(INFINITY));
-    cast_to_bf16(y.bf16(), x.f32(), count, {});
-    CHECK(y.guards_intact());
-    for (int64_t i = 0; i < count; ++i)
-      if (y.bf16()[i].bits != to_bf16(x.f32()[i]).bits) FAIL("element " << i << " of " << count);
-  }
+TEST_CASE("cast_to_bf16 rounds every element", "[activation][emulator]") {
+  on_backends([](Stream stream) {
+    for (const int64_t count : kCounts) {
+      Buffer x(DType::f32, inputs(5, count)), y(DType::bf16, count);
+      if (count > 2) x.set(1, double(NAN)), x.set(2, -double(INFINITY));
+      cast_to_bf16(y.bf16(), x.f32(), count, stream);
+      CHECK(y.guards_intact());
+      for (int64_t i = 0; i < count; ++i)
+        if (y.bf16()[i].bits != to_bf16(x.f32()[i]).bits) FAIL("element " << i << " of " << count);
+    }
+  });
 }

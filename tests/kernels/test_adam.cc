@@ -9,14 +9,23 @@ using namespace doppel::testing;
 
 namespace {
 
+// global_norm with a guarded workspace.
+void norm_of(Buffer& norm, Buffer& g, Stream stream) {
+  Buffer workspace(DType::u8, int64_t(global_norm_workspace(g.count(), stream)));
+  global_norm(norm.f32(), g.f32(), g.count(), workspace.data(), stream);
+  CHECK(workspace.guards_intact());
+}
+
 // `steps` steps of Adam on `count` parameters, launcher and reference side by side.
-void check_adam(int64_t count, int steps, const AdamOptions& options, float lr, bool average, bool copy) {
+void check_adam(int64_t count, int steps, const AdamOptions& options, float lr, bool average, bool copy,
+                Stream stream) {
   INFO("count " << count << " average " << average << " copy " << copy << " clip " << options.clip_norm);
   const Doubles start = uniform(1, count);
   Buffer w(DType::f32, start), m(DType::f32, Doubles(size_t(count))), v(DType::f32, Doubles(size_t(count)));
   Buffer mean(DType::f32, start), rounded(DType::bf16, count), norm_buffer(DType::f32, 1);
   reference::AdamState want{w.values(), m.values(), v.values(), average ? mean.values() : Doubles{}};
-  StepState state{1, 0, lr, 0};
+  Values<StepState> state(1);
+  state[0] = {1, 0, lr, 0};
   // How far the fp32 numbers may have strayed: the roundings of all steps so far. Of the step itself, 12 roundings.
   Doubles w_allowed(size_t(count), 0.0), mean_allowed = w_allowed;
   for (int t = 1; t <= steps; ++t) {
@@ -27,11 +36,11 @@ void check_adam(int64_t count, int steps, const AdamOptions& options, float lr, 
     const double size = norm(g.values());
     norm_buffer.set(0, size);
     adam({w.f32(), m.f32(), v.f32(), g.f32(), average ? mean.f32() : nullptr, copy ? rounded.bf16() : nullptr, count},
-         norm_buffer.f32(), &state, options, {});
+         norm_buffer.f32(), state.data(), options, stream);
     reference::adam(want, g.values(), norm_buffer[0], double(lr), t, options);
-    CHECK(state.step == uint64_t(t - 1));  // not advanced here
-    advance(&state, {});
-    CHECK(state.step == uint64_t(t));
+    CHECK(state[0].step == uint64_t(t - 1));  // not advanced here
+    advance(state.data(), stream);
+    CHECK(state[0].step == uint64_t(t));
 
     Doubles m_allowed = want.m, v_allowed = want.v;
     for (size_t i = 0; i < w_allowed.size(); ++i) {
@@ -58,86 +67,99 @@ void check_adam(int64_t count, int steps, const AdamOptions& options, float lr, 
 
 }  // namespace
 
-TEST_CASE("adam agrees with the reference", "[adam]") {
-  AdamOptions options;
-  for (const int64_t count : {1, 2, 17, 1000, 40001}) {
-    check_adam(count, 4, options, 5e-5f, false, false);
-    check_adam(count, 4, options, 1e-2f, false, true);
-  }
-  options.beta1 = 0.5f;
-  options.ema_decay = 0.999f;
-  check_adam(1031, 25, options, 1e-3f, true, true);
-  options.ema_decay = 0.2f;  // below (1 + t) / (10 + t) from the second step
-  check_adam(1031, 5, options, 1e-3f, true, false);
-  options.clip_norm = 0.5f;
-  check_adam(1031, 5, options, 1e-3f, true, true);
-  options.clip_norm = 1e6f;  // never reached: as if not clipped
-  check_adam(1031, 5, options, 1e-3f, false, true);
-}
-
-TEST_CASE("adam late in a run: the corrections tend to 1", "[adam]") {
-  Buffer w(DType::f32, uniform(1, 100)), m(DType::f32, uniform(2, 100)), v(DType::f32, uniform(3, 100, 0, 1));
-  Buffer g(DType::f32, uniform(4, 100));
-  AdamOptions options;
-  reference::AdamState want{w.values(), m.values(), v.values(), {}};
-  const StepState state{1, 1000000, 1e-3f, 0};
-  adam({w.f32(), m.f32(), v.f32(), g.f32(), nullptr, nullptr, 100}, nullptr, &state, options, {});
-  reference::adam(want, g.values(), 0, double(state.lr), 1000001, options);
-  Doubles allowed(100, 0.0);
-  for (size_t i = 0; i < 100; ++i)
-    allowed[i] = 2 * kRound * std::abs(want.w[i]) + 16 * kRound * std::abs(want.m[i] / std::sqrt(want.v[i])) * 1e-3;
-  CHECK(mismatch(w, want.w, allowed) == "");
-}
-
-TEST_CASE("adam and the norm give the same bits on every thread count", "[adam]") {
-  const int64_t count = 100003;
-  const auto run = [&](Buffer& w, Buffer& norm_buffer) {
-    Buffer m(DType::f32, uniform(2, count)), v(DType::f32, uniform(3, count, 0, 1)), g(DType::f32, uniform(4, count));
+TEST_CASE("adam agrees with the reference", "[adam][emulator]") {
+  on_backends([](Stream stream) {
     AdamOptions options;
-    options.clip_norm = 1;
-    const StepState state{1, 5, 1e-3f, 0};
-    global_norm(norm_buffer.f32(), g.f32(), count, {});
-    adam({w.f32(), m.f32(), v.f32(), g.f32(), nullptr, nullptr, count}, norm_buffer.f32(), &state, options, {});
-  };
-  Buffer first(DType::f32, uniform(1, count)), first_norm(DType::f32, 1);
-  run(first, first_norm);
-  for (const int threads : {1, 2, 3, 7}) {
-    Buffer w(DType::f32, uniform(1, count)), norm_buffer(DType::f32, 1);
-    with_threads(threads, [&] { run(w, norm_buffer); });
-    CHECK(w.same_bits(first));
-    CHECK(norm_buffer.same_bits(first_norm));
-  }
-}
-
-TEST_CASE("global_norm agrees with the reference", "[adam]") {
-  for (const int64_t count : {1, 2, 63, 64, 65, 1000, 300007}) {
-    Buffer g(DType::f32, uniform(uint64_t(count), count)), got(DType::f32, 1);
-    global_norm(got.f32(), g.f32(), count, {});
-    const double want = norm(g.values());
-    CHECK(mismatch(got, {want}, {2 * kRound * want}) == "");
-  }
-  // Squares beyond the range of fp32 are summed in double.
-  Buffer large(DType::f32, Doubles{3e25, 4e25}), small(DType::f32, Doubles{3e-25, 4e-25}), got(DType::f32, 1);
-  global_norm(got.f32(), large.f32(), 2, {});
-  CHECK(got[0] == Approx(5e25).epsilon(1e-6));
-  global_norm(got.f32(), small.f32(), 2, {});
-  CHECK(got[0] == Approx(5e-25).epsilon(1e-6));
-}
-
-TEST_CASE("first_nonfinite finds the first value that is not finite", "[adam]") {
-  for (const DType type : {DType::f32, DType::bf16})
-    for (const int64_t count : {1, 2, 17, 1000, 70001}) {
-      Buffer x(type, uniform(1, count));
-      if (count > 2) x.set(0, 3e38), x.set(1, 0), x.set(2, -3e38);  // large is not infinite
-      CHECK(first_nonfinite(x.data(), count, type, {}) == -1);
-      for (const double bad : {double(NAN), double(INFINITY), -double(INFINITY)})
-        for (const int64_t at : {int64_t(0), count / 3, count / 2, count - 1}) {
-          Buffer y(type, x.values());
-          y.set(at, bad);
-          y.set(count - 1, bad);  // and a later one
-          CHECK(first_nonfinite(y.data(), count, type, {}) == at);
-          with_threads(3, [&] { CHECK(first_nonfinite(y.data(), count, type, {}) == at); });
-        }
+    for (const int64_t count : {1, 2, 17, 1000, 40001}) {
+      check_adam(count, 4, options, 5e-5f, false, false, stream);
+      check_adam(count, 4, options, 1e-2f, false, true, stream);
     }
-  CHECK(first_nonfinite(nullptr, 0, DType::f32, {}) == -1);
+    options.beta1 = 0.5f;
+    options.ema_decay = 0.999f;
+    check_adam(1031, 25, options, 1e-3f, true, true, stream);
+    options.ema_decay = 0.2f;  // below (1 + t) / (10 + t) from the second step
+    check_adam(1031, 5, options, 1e-3f, true, false, stream);
+    options.clip_norm = 0.5f;
+    check_adam(1031, 5, options, 1e-3f, true, true, stream);
+    options.clip_norm = 1e6f;  // never reached: as if not clipped
+    check_adam(1031, 5, options, 1e-3f, false, true, stream);
+  });
+}
+
+TEST_CASE("adam late in a run: the corrections tend to 1", "[adam][emulator]") {
+  on_backends([](Stream stream) {
+    Buffer w(DType::f32, uniform(1, 100)), m(DType::f32, uniform(2, 100)), v(DType::f32, uniform(3, 100, 0, 1));
+    Buffer g(DType::f32, uniform(4, 100));
+    AdamOptions options;
+    reference::AdamState want{w.values(), m.values(), v.values(), {}};
+    Values<StepState> state(1);
+    state[0] = {1, 1000000, 1e-3f, 0};
+    adam({w.f32(), m.f32(), v.f32(), g.f32(), nullptr, nullptr, 100}, nullptr, state.data(), options, stream);
+    reference::adam(want, g.values(), 0, double(state[0].lr), 1000001, options);
+    Doubles allowed(100, 0.0);
+    for (size_t i = 0; i < 100; ++i)
+      allowed[i] = 2 * kRound * std::abs(want.w[i]) + 16 * kRound * std::abs(want.m[i] / std::sqrt(want.v[i])) * 1e-3;
+    CHECK(mismatch(w, want.w, allowed) == "");
+  });
+}
+
+TEST_CASE("adam and the norm give the same bits on every thread count", "[adam][emulator]") {
+  on_backends([](Stream stream) {
+    const int64_t count = 100003;
+    const auto run = [&](Buffer& w, Buffer& norm_buffer) {
+      Buffer m(DType::f32, uniform(2, count)), v(DType::f32, uniform(3, count, 0, 1)), g(DType::f32, uniform(4, count));
+      AdamOptions options;
+      options.clip_norm = 1;
+      Values<StepState> state(1);
+      state[0] = {1, 5, 1e-3f, 0};
+      norm_of(norm_buffer, g, stream);
+      adam({w.f32(), m.f32(), v.f32(), g.f32(), nullptr, nullptr, count}, norm_buffer.f32(), state.data(), options,
+           stream);
+    };
+    Buffer first(DType::f32, uniform(1, count)), first_norm(DType::f32, 1);
+    run(first, first_norm);
+    for (const int threads : {1, 2, 3, 7}) {
+      Buffer w(DType::f32, uniform(1, count)), norm_buffer(DType::f32, 1);
+      with_threads(threads, [&] { run(w, norm_buffer); });
+      CHECK(w.same_bits(first));
+      CHECK(norm_buffer.same_bits(first_norm));
+    }
+  });
+}
+
+TEST_CASE("global_norm agrees with the reference", "[adam][emulator]") {
+  on_backends([](Stream stream) {
+    for (const int64_t count : {1, 2, 63, 64, 65, 1000, 300007}) {
+      Buffer g(DType::f32, uniform(uint64_t(count), count)), got(DType::f32, 1);
+      norm_of(got, g, stream);
+      const double want = norm(g.values());
+      CHECK(mismatch(got, {want}, {2 * kRound * want}) == "");
+    }
+    // Squares beyond the range of fp32 are summed in double.
+    Buffer large(DType::f32, Doubles{3e25, 4e25}), small(DType::f32, Doubles{3e-25, 4e-25}), got(DType::f32, 1);
+    norm_of(got, large, stream);
+    CHECK(got[0] == Approx(5e25).epsilon(1e-6));
+    norm_of(got, small, stream);
+    CHECK(got[0] == Approx(5e-25).epsilon(1e-6));
+  });
+}
+
+TEST_CASE("first_nonfinite finds the first value that is not finite", "[adam][emulator]") {
+  on_backends([](Stream stream) {
+    for (const DType type : {DType::f32, DType::bf16})
+      for (const int64_t count : {1, 2, 17, 1000, 70001}) {
+        Buffer x(type, uniform(1, count));
+        if (count > 2) x.set(0, 3e38), x.set(1, 0), x.set(2, -3e38);  // large is not infinite
+        CHECK(first_nonfinite(x.data(), count, type, stream) == -1);
+        for (const double bad : {double(NAN), double(INFINITY), -double(INFINITY)})
+          for (const int64_t at : {int64_t(0), count / 3, count / 2, count - 1}) {
+            Buffer y(type, x.values());
+            y.set(at, bad);
+            y.set(count - 1, bad);  // and a later one
+            CHECK(first_nonfinite(y.data(), count, type, stream) == at);
+            with_threads(3, [&] { CHECK(first_nonfinite(y.data(), count, type, stream) == at); });
+          }
+      }
+    CHECK(first_nonfinite(nullptr, 0, DType::f32, stream) == -1);
+  });
 }

@@ -1,0 +1,54 @@
+// How one launcher has several backends. The public function, declared in kernels/<operator>.h, picks by stream.device:
+//
+//   doppel::on_cpu::relu        kernels/relu_cpu.cc
+//   doppel::on_emulator::relu   kernels/relu.cu, compiled as C++
+//   doppel::on_cuda::relu       kernels/relu.cu, compiled by nvcc
+//
+// kernels/relu.cc says, for each launcher:
+//
+//   DOPPEL_BACKENDS(relu)
+//   void relu(float* y, const float* x, Stream stream) { DOPPEL_PICK(relu, stream)(y, x, stream); }
+//
+// The twins have the type of the public function, so that one that differs does not link.
+#pragma once
+
+#include <stdexcept>
+
+#include "kernels/stream.h"
+
+#if defined(DOPPEL_CUDA)
+#define DOPPEL_CUDA_TWIN(function)       \
+  namespace on_cuda {                    \
+  decltype(::doppel::function) function; \
+  }
+#define DOPPEL_CUDA_POINTER(function) &on_cuda::function
+#else
+#define DOPPEL_CUDA_TWIN(function)
+#define DOPPEL_CUDA_POINTER(function) nullptr
+#endif
+
+// In namespace doppel.
+#define DOPPEL_BACKENDS(function)        \
+  namespace on_cpu {                     \
+  decltype(::doppel::function) function; \
+  }                                      \
+  namespace on_emulator {                \
+  decltype(::doppel::function) function; \
+  }                                      \
+  DOPPEL_CUDA_TWIN(function)
+
+#define DOPPEL_PICK(function, stream)                                                             \
+  ::doppel::pick<decltype(::doppel::function)>(stream, &on_cpu::function, &on_emulator::function, \
+                                               DOPPEL_CUDA_POINTER(function))
+
+namespace doppel {
+
+// Throws std::runtime_error for a device that this build does not have.
+template <typename F>
+F* pick(Stream stream, F* cpu, F* emulator, F* cuda) {
+  F* const found = stream.device == Device::cpu ? cpu : stream.device == Device::emulator ? emulator : cuda;
+  if (!found) throw std::runtime_error("this build of doppel has no CUDA backend");
+  return found;
+}
+
+}  // namespace doppel

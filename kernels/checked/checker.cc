@@ -1,0 +1,304 @@
+#include "kernels/checked/checker.h"
+
+#include <algorithm>
+
+#include "kernels/checked/location.h"
+
+namespace doppel::emulator {
+namespace {
+
+const char* verb(Access kind) {
+  return kind == Access::read ? "reads " : kind == Access::write ? "writes " : "updates ";
+}
+
+std::string count_text(size_t bytes) {
+  return std::to_string(bytes) + (bytes == 1 ? " byte" : " bytes");
+}
+
+// For as long as one line of memory's cells are looked at: blocks on other cores look at the same.
+class Lock {
+ public:
+  explicit Lock(std::atomic_flag& flag) : flag_(flag) {
+    while (flag_.test_and_set(std::memory_order_acquire)) {
+    }
+  }
+  ~Lock() { flag_.clear(std::memory_order_release); }
+  Lock(const Lock&) = delete;
+  Lock& operator=(const Lock&) = delete;
+
+ private:
+  std::atomic_flag& flag_;
+};
+
+const bool installed = [] {
+  checker = &shadow_checker();
+  return true;
+}();
+
+}  // namespace
+
+ShadowChecker& shadow_checker() {
+  static ShadowChecker* const c = new ShadowChecker;  // lives as long as any buffer
+  return *c;
+}
+
+ShadowChecker::State& ShadowChecker::state() {
+  static thread_local State s;
+  return s;
+}
+
+// ---- memory ---------------------------------------------------------------------------------------------------------
+
+void ShadowChecker::memory_added(const void* begin, size_t bytes) {
+  if (bytes == 0) return;
+  auto region = std::make_unique<Region>();
+  region->begin = static_cast<const char*>(begin);
+  region->end = region->begin + bytes;
+  region->cells = make_cells(bytes);
+  const auto at = std::upper_bound(regions_.begin(), regions_.end(), region->begin,
+                                   [](const char* p, const auto& r) { return p < r->begin; });
+  regions_.insert(at, std::move(region));
+}
+
+void ShadowChecker::memory_removed(const void* begin) {
+  std::erase_if(regions_, [=](const auto& r) { return r->begin == begin; });
+}
+
+ShadowChecker::Region* ShadowChecker::find(const char* address) {
+  State& s = state();
+  if (s.last_region && address >= s.last_region->begin && address < s.last_region->end) return s.last_region;
+  const auto after = std::upper_bound(regions_.begin(), regions_.end(), address,
+                                      [](const char* p, const auto& r) { return p < r->begin; });
+  if (after == regions_.begin() || address >= (*std::prev(after))->end) return nullptr;
+  return s.last_region = std::prev(after)->get();
+}
+
+void ShadowChecker::launch_begins(const Launch& launch, uint32_t first_serial, uint32_t) {
+  published_.clear();
+  state().last_region = nullptr;
+  for (size_t i = 0; i < launch.pointer_count; ++i) {
+    const Pointer& p = launch.pointers[i];
+    Region* region = p.address ? find(static_cast<const char*>(p.address)) : nullptr;
+    if (!region) continue;
+    // A pointer into the middle may share its region with outputs that are not seen here.
+    if (p.constant && region->begin == p.address) region->input_of = first_serial;
+    if (!p.constant) region->output_of = first_serial;
+  }
+}
+
+void ShadowChecker::block_begins(Block& block) {
+  State& s = state();
+  s.clocks.reset(block.threads());
+  s.arrays.clear();
+  s.unwritten = {};
+  s.fenced.assign(size_t(block.threads()), nullptr);
+  s.foreign.clear();
+  s.last_region = nullptr;
+}
+
+void ShadowChecker::block_ends(Block& block) {
+  const State& s = state();
+  if (s.unwritten.block == 0) return;
+  block.record(Defect::uninitialised_shared,
+               block.place(s.unwritten.thread) + "reads " + count_text(s.unwritten_bytes) + " of " + s.unwritten_array +
+                   ", which no thread of the block has written, at " + text_of(s.unwritten.place));
+}
+
+void ShadowChecker::shared_appears(unsigned char* memory, size_t bytes, const char* name) {
+  state().arrays.push_back({memory, memory + bytes, name});
+}
+
+// ---- order ----------------------------------------------------------------------------------------------------------
+
+void ShadowChecker::ordered(Block&, std::span<const uint16_t> arrivals, std::span<const uint16_t> waiters) {
+  state().clocks.ordered(arrivals, waiters);
+}
+void ShadowChecker::release(Block& block, const void* object) {
+  state().clocks.release(object, block.current().number);
+}
+void ShadowChecker::acquire(Block& block, const void* object) {
+  state().clocks.acquire(object, block.current().number);
+}
+
+void ShadowChecker::fence(Block& block) {
+  const int thread = block.current().number;
+  state().fenced[size_t(thread)] = state().clocks.snapshot(thread);
+}
+
+void ShadowChecker::before_atomic(Block& block, const void* address) {
+  const Knowledge& fenced = state().fenced[size_t(block.current().number)];
+  if (!fenced) return;
+  const std::lock_guard lock(published_mutex_);
+  published_[address][block.serial()] = fenced;
+}
+
+void ShadowChecker::after_atomic(Block&, const void* address) {
+  const std::lock_guard lock(published_mutex_);
+  const auto found = published_.find(address);
+  if (found == published_.end()) return;
+  for (const auto& [serial, knowledge] : found->second) state().foreign[serial] = knowledge;
+}
+
+bool ShadowChecker::before(Block& block, const Touch& touch, const Touch& now, bool shared) const {
+  if (touch.block == block.serial()) return state().clocks.before(touch, now.thread);
+  if (touch.block < block.first_serial() || shared)
+    return true;  // an earlier launch, another block's memory, or nobody
+  const auto known = state().foreign.find(touch.block);
+  return known != state().foreign.end() && (*known->second)[touch.thread] >= touch.clock;
+}
+
+// ---- accesses -------------------------------------------------------------------------------------------------------
+
+void ShadowChecker::access(Block& block, const void* address, size_t bytes, Access kind, Where where) {
+  check(block, address, bytes, kind, place_of(where));
+}
+
+void ShadowChecker::copy_begins(Block& block, const Copy& copy) {
+  if (copy.valid > 0) check(block, copy.from, size_t(copy.valid), Access::read, place_of(copy.where));
+  check(block, copy.to, size_t(copy.bytes), Access::write, place_of(copy.where), true);
+}
+
+void ShadowChecker::copy_ends(Block& block, const Copy& copy, bool at_mbarrier) {
+  // Who waits at an mbarrier acquires what the issuing thread released there. A thread that waits for its own copies
+  // has them from then on, and others only by a later barrier: as if it had written them now.
+  Cell* cells = state().cells.get() + (copy.to - block.arena());
+  for (int i = 0; i < copy.bytes; ++i) {
+    Touch& w = cells[i].write;
+    w.under_way = false;
+    if (!at_mbarrier) w.clock = state().clocks.own(w.thread);
+  }
+}
+
+void ShadowChecker::check(Block& block, const void* address, size_t bytes, Access kind, Place place, bool under_way) {
+  if (bytes == 0) return;
+  const char* p = static_cast<const char*>(address);
+  const auto* u = static_cast<const unsigned char*>(address);
+  const Thread& self = block.current();
+  const Touch touch{
+      place, block.serial(), state().clocks.own(self.number), uint16_t(self.number), kind == Access::atomic, under_way};
+  if (u >= block.arena() && u < block.arena() + Block::kArena) return check_shared(block, u, bytes, kind, touch);
+  if (p >= self.fiber.stack && p + bytes <= self.fiber.stack + self.fiber.bytes && !under_way) return;
+  if (Region* region = find(p)) {
+    if (p + bytes <= region->end && !under_way) return check_global(block, *region, p, bytes, kind, touch);
+  }
+  const char* arguments = static_cast<const char*>(block.launch().arguments);
+  if (kind == Access::read && p >= arguments && p + bytes <= arguments + block.launch().argument_bytes) return;
+  if (is_static(address)) {
+    if (kind == Access::read) return;
+    block.fail(Defect::write_to_input, block.place(self.number) + verb(kind) + count_text(bytes) +
+                                           " of the program's own data at " + text_of(place));
+  }
+  block.fail(Defect::out_of_bounds,
+             block.place(self.number) + verb(kind) + count_text(bytes) + nearest(p, bytes) + " at " + text_of(place));
+}
+
+// Where an address is that belongs to nothing.
+std::string ShadowChecker::nearest(const char* p, size_t bytes) {
+  const Region* best = nullptr;
+  size_t distance = 4096;
+  for (const auto& r : regions_) {
+    const size_t d = p >= r->begin && p < r->end ? 0 : p >= r->end ? size_t(p - r->end) : size_t(r->begin - p);
+    if (d < distance) distance = d, best = r.get();
+  }
+  if (!best) return p < reinterpret_cast<const char*>(4096) ? " through a null pointer" : " outside all buffers";
+  const std::string buffer = " a buffer of " + count_text(size_t(best->end - best->begin));
+  if (p < best->begin) return " that lie " + count_text(distance) + " before" + buffer;
+  if (p + bytes <= best->end) return " of global memory with an asynchronous copy";
+  if (p < best->end) return " of which the last " + count_text(bytes - size_t(best->end - p)) + " lie behind" + buffer;
+  return " that lie " + count_text(distance) + " behind" + buffer;
+}
+
+void ShadowChecker::check_shared(Block& block, const unsigned char* begin, size_t bytes, Access kind,
+                                 const Touch& touch) {
+  State& s = state();
+  const auto array = std::find_if(s.arrays.begin(), s.arrays.end(),
+                                  [=](const Shared& a) { return begin >= a.begin && begin + bytes <= a.end; });
+  if (array == s.arrays.end()) {
+    std::string what = " outside all shared arrays";
+    for (const Shared& a : s.arrays) {
+      if (begin < a.end && begin + bytes > a.end) what = std::string(" across the end of ") + a.name;
+      if (begin >= a.end && begin < a.end + 128) what = " " + count_text(size_t(begin - a.end)) + " behind " + a.name;
+      if (begin < a.begin && begin + 128 >= a.begin)
+        what = " " + count_text(size_t(a.begin - begin)) + " before " + a.name;
+    }
+    block.fail(Defect::out_of_bounds,
+               block.place(touch.thread) + verb(kind) + count_text(bytes) + what + " at " + text_of(touch.place));
+  }
+  Cell* cells = s.cells.get() + (begin - block.arena());
+  for (size_t i = 0; i < bytes; ++i) {
+    if (kind != Access::write && cells[i].write.block != block.serial() && s.unwritten.block == 0)
+      s.unwritten = touch, s.unwritten_bytes = bytes, s.unwritten_array = array->name;
+    if (const Touch* earlier = conflict(block, cells[i], kind, touch, true))
+      report(block, touch, *earlier, earlier == &cells[i].write, kind, bytes, array->name);
+    remember(block, cells[i], kind, touch, true);
+  }
+}
+
+void ShadowChecker::check_global(Block& block, Region& region, const char* begin, size_t bytes, Access kind,
+                                 const Touch& touch) {
+  if (kind != Access::read && region.input_of == block.first_serial() && region.output_of != block.first_serial())
+    block.fail(Defect::write_to_input, block.place(touch.thread) + verb(kind) + count_text(bytes) +
+                                           " of a buffer that the kernel has as an input at " + text_of(touch.place));
+  Cell* cells = region.cells.get() + (begin - region.begin);
+  Touch earlier{};
+  bool bad = false, wrote = false;
+  for (size_t i = 0; i < bytes && !bad;) {
+    const auto line = [=](size_t k) { return reinterpret_cast<uintptr_t>(begin + k) / 64; };
+    const uintptr_t here = line(i);
+    const Lock lock(locks_[here % kLocks]);
+    for (; i < bytes && line(i) == here && !bad; ++i) {
+      if (const Touch* t = conflict(block, cells[i], kind, touch, false))
+        bad = true, wrote = t == &cells[i].write, earlier = *t;
+      else
+        remember(block, cells[i], kind, touch, false);
+    }
+  }
+  // Outside the lock: a report does not come back.
+  if (bad) report(block, touch, earlier, wrote, kind, bytes, nullptr);
+}
+
+const Touch* ShadowChecker::conflict(Block& block, const Cell& cell, Access kind, const Touch& now, bool shared) const {
+  const Touch& w = cell.write;
+  if (w.under_way && w.block == block.serial()) return &w;
+  if (!(now.atomic && w.atomic) && !before(block, w, now, shared)) return &w;
+  if (kind == Access::read) return nullptr;
+  for (const Touch& r : cell.reads)
+    if (!before(block, r, now, shared)) return &r;
+  return nullptr;
+}
+
+void ShadowChecker::remember(Block& block, Cell& cell, Access kind, const Touch& now, bool shared) {
+  if (kind != Access::read) {
+    cell.write = now;
+    cell.reads[0].block = cell.reads[1].block = 0;
+    return;
+  }
+  for (Touch& r : cell.reads)
+    if (before(block, r, now, shared)) {
+      r = now;
+      return;
+    }
+  uint32_t& random = state().random;
+  random = random * 1664525u + 1013904223u;
+  cell.reads[random >> 31] = now;
+}
+
+void ShadowChecker::report(Block& block, const Touch& now, const Touch& earlier, bool earlier_wrote, Access kind,
+                           size_t bytes, const char* array) {
+  const bool same_block = earlier.block == block.serial();
+  std::string who =
+      (earlier.thread == now.thread && same_block) ? "itself" : "thread " + block.thread_text(earlier.thread);
+  if (!same_block) who = "block " + block.block_text(earlier.block) + " " + who;
+  const std::string what =
+      block.place(now.thread) + verb(kind) + count_text(bytes) + (array ? std::string(" of ") + array : "");
+  const std::string there = text_of(earlier.place), here = text_of(now.place);
+  // A barrier after the copy was issued, but not after its wait, is a wait too few; no barrier at all is a race.
+  if (earlier.under_way && earlier_wrote && before(block, earlier, now, true))
+    block.fail(Defect::copy_not_waited_for,
+               what + ", which an asynchronous copy of " + who + " at " + there + " still fills, at " + here);
+  block.fail(array ? Defect::shared_race : Defect::global_race,
+             what + (earlier_wrote ? " written by " : " read by ") + who + " at " + there +
+                 (same_block ? ", with no barrier between; at " : ", with no order between; at ") + here);
+}
+
+}  // namespace doppel::emulator

@@ -1,0 +1,86 @@
+// The checker of the checked build: decides about every access.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "kernels/checked/shadow.h"
+#include "kernels/emulator/checker.h"
+
+namespace doppel::emulator {
+
+class ShadowChecker : public Checker {
+ public:
+  void launch_begins(const Launch& launch, uint32_t first_serial, uint32_t blocks) override;
+  void block_begins(Block& block) override;
+  void block_ends(Block& block) override;
+  void shared_appears(unsigned char* memory, size_t bytes, const char* name) override;
+  void access(Block& block, const void* address, size_t bytes, Access kind, Where where) override;
+  void ordered(Block& block, std::span<const uint16_t> arrivals, std::span<const uint16_t> waiters) override;
+  void release(Block& block, const void* object) override;
+  void acquire(Block& block, const void* object) override;
+  void fence(Block& block) override;
+  void before_atomic(Block& block, const void* address) override;
+  void after_atomic(Block& block, const void* address) override;
+  void copy_begins(Block& block, const Copy& copy) override;
+  void copy_ends(Block& block, const Copy& copy, bool at_mbarrier) override;
+  void memory_added(const void* begin, size_t bytes) override;
+  void memory_removed(const void* begin) override;
+
+  // One access of the running thread, from whatever place.
+  void check(Block& block, const void* address, size_t bytes, Access kind, Place place, bool under_way = false);
+
+ private:
+  struct Region {
+    const char *begin, *end;
+    Cells cells;
+    // The launch (by its first serial) to which it was last given as an input, as something to write.
+    uint32_t input_of = 0, output_of = 0;
+  };
+  struct Shared {
+    const unsigned char *begin, *end;
+    const char* name;
+  };
+  // Of the block that an OS thread runs.
+  struct State {
+    BlockClocks clocks;
+    Cells cells = make_cells(Block::kArena);
+    std::vector<Shared> arrays;
+    std::vector<Knowledge> fenced;                    // by thread
+    std::unordered_map<uint32_t, Knowledge> foreign;  // what is known of other blocks
+    // The first read of shared memory that nobody had written. A write may follow, and then it is a race: an unlucky
+    // order of threads; if none does until the block ends, nobody ever wrote it.
+    Touch unwritten{};
+    size_t unwritten_bytes = 0;
+    const char* unwritten_array = nullptr;
+    uint32_t random = 1;
+    Region* last_region = nullptr;
+  };
+  static State& state();
+
+  Region* find(const char* address);
+  void check_shared(Block& block, const unsigned char* begin, size_t bytes, Access kind, const Touch& touch);
+  void check_global(Block& block, Region& region, const char* begin, size_t bytes, Access kind, const Touch& touch);
+  // The earlier access that this one must not meet, or null.
+  const Touch* conflict(Block& block, const Cell& cell, Access kind, const Touch& now, bool shared) const;
+  void remember(Block& block, Cell& cell, Access kind, const Touch& now, bool shared);
+  // `array`: null for global memory.
+  [[noreturn]] void report(Block& block, const Touch& now, const Touch& earlier, bool earlier_wrote, Access kind,
+                           size_t bytes, const char* array);
+  bool before(Block& block, const Touch& touch, const Touch& now, bool shared) const;
+  std::string nearest(const char* address, size_t bytes);
+
+  static constexpr size_t kLocks = 1024;
+  std::atomic_flag locks_[kLocks];
+  std::vector<std::unique_ptr<Region>> regions_;  // by address
+  std::mutex published_mutex_;
+  std::unordered_map<const void*, std::unordered_map<uint32_t, Knowledge>> published_;  // of this launch, by atomic
+};
+
+ShadowChecker& shadow_checker();
+
+}  // namespace doppel::emulator

@@ -1,0 +1,58 @@
+// What a launch may ask for, by the architecture that it runs on. CUDA C++ Programming Guide, "Compute Capabilities",
+// table "Technical Specifications per Compute Capability".
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace doppel {
+
+struct Architecture {
+  int sm;                     // 10 * major + minor
+  int threads_per_block;      // at most
+  size_t shared_static;       // bytes of static shared memory per block, at most
+  size_t shared_with_opt_in;  // bytes of static and dynamic shared memory per block together, at most
+};
+
+constexpr Architecture kArchitectures[] = {
+    {80, 1024, 48 << 10, 163 << 10}, {86, 1024, 48 << 10, 99 << 10},  {89, 1024, 48 << 10, 99 << 10},
+    {90, 1024, 48 << 10, 227 << 10}, {120, 1024, 48 << 10, 99 << 10},
+};
+
+// The entry of `sm`, or of the next older architecture for one that is not in the table; never older than sm_80.
+constexpr const Architecture& architecture(int sm) {
+  const Architecture* found = &kArchitectures[0];
+  for (const Architecture& a : kArchitectures)
+    if (a.sm <= sm) found = &a;
+  return *found;
+}
+
+// Extents of a launch, x, y, z.
+struct LaunchExtents {
+  unsigned grid[3], block[3];
+  size_t shared;  // bytes, dynamic and, where it is known, static
+};
+
+// "" when a card of this architecture takes the launch, else what is wrong with it.
+inline std::string launch_problem(const LaunchExtents& e, const Architecture& a) {
+  constexpr unsigned kGrid[3] = {0x7FFFFFFFu, 65535, 65535}, kBlock[3] = {1024, 1024, 64};
+  constexpr char kAxis[] = "xyz";
+  const std::string on = " on sm_" + std::to_string(a.sm);
+  for (int i = 0; i < 3; ++i) {
+    const auto beyond = [&](const char* what, unsigned value, unsigned limit) {
+      return std::string(what) + "." + kAxis[i] + " is " + std::to_string(value) + ", must be 1 .. " +
+             std::to_string(limit) + on;
+    };
+    if (e.grid[i] < 1 || e.grid[i] > kGrid[i]) return beyond("grid", e.grid[i], kGrid[i]);
+    if (e.block[i] < 1 || e.block[i] > kBlock[i]) return beyond("block", e.block[i], kBlock[i]);
+  }
+  const uint64_t threads = uint64_t(e.block[0]) * e.block[1] * e.block[2];
+  if (threads > uint64_t(a.threads_per_block))
+    return std::to_string(threads) + " threads in a block, at most " + std::to_string(a.threads_per_block) + on;
+  if (e.shared > a.shared_with_opt_in)
+    return std::to_string(e.shared) + " bytes of shared memory, at most " + std::to_string(a.shared_with_opt_in) + on;
+  return "";
+}
+
+}  // namespace doppel

@@ -1,0 +1,77 @@
+// The one way kernels are launched, on a card and on the emulator:
+//
+//   DOPPEL_KERNEL(map<float>).launch({blocks, threads, shared_bytes}, y, x, count, stream);
+//
+// Arguments are those of the kernel, then the stream. Grid, block and shared memory are checked against the limits of
+// the architecture before anything runs, and the launch's error after it; LaunchError names the kernel. On the emulator
+// the launch has ended when this returns, and a defect that it found is thrown (kernels/emulator/emulator.h).
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+#include "kernels/device/architecture.h"
+#include "kernels/device/platform.h"
+#include "kernels/stream.h"
+
+#if !DOPPEL_ON_CARD
+#include <tuple>
+
+#include "kernels/emulator/execute.h"
+#endif
+
+namespace doppel {
+
+struct Geometry {
+  dim3 grid, block;
+  size_t shared = 0;  // bytes of dynamic shared memory
+};
+
+// Blocks of `per_block` that cover `count`; at least one, at most `most` (for loops that stride over the grid).
+inline unsigned blocks_for(int64_t count, int64_t per_block, int64_t most = 0x7FFFFFFF) {
+  return unsigned(std::clamp<int64_t>((count + per_block - 1) / per_block, 1, most));
+}
+
+#if DOPPEL_ON_CARD
+
+struct LaunchError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+// kernels/device/launch.cu. `arguments`: addresses of the kernel's arguments.
+void launch_on_card(const char* name, const void* kernel, const Geometry& geometry, void** arguments, Stream stream);
+
+#endif
+
+template <typename... P>
+class Kernel {
+ public:
+  Kernel(const char* name, void (*function)(P...)) : name_(name), function_(function) {}
+
+  void launch(const Geometry& geometry, P... arguments, Stream stream) const {
+#if DOPPEL_ON_CARD
+    void* addresses[] = {static_cast<void*>(&arguments)..., nullptr};
+    launch_on_card(name_, reinterpret_cast<const void*>(function_), geometry, addresses, stream);
+#else
+    using Bound = std::tuple<void (*)(P...), P...>;
+    Bound bound(function_, arguments...);
+    const auto call = [](void* data) {
+      std::apply([](auto function, const auto&... values) { function(values...); }, *static_cast<Bound*>(data));
+    };
+    const emulator::Pointer pointers[] = {emulator::pointer(arguments)..., {}};
+    (void)stream;
+    emulator::execute(
+        {name_, geometry.grid, geometry.block, geometry.shared, call, &bound, sizeof(bound), pointers, sizeof...(P)});
+#endif
+  }
+
+ private:
+  const char* name_;
+  void (*function_)(P...);
+};
+
+#define DOPPEL_KERNEL(...) ::doppel::Kernel(#__VA_ARGS__, __VA_ARGS__)
+
+}  // namespace doppel

@@ -1,0 +1,109 @@
+// Barriers that lie in shared memory and count arrivals and bytes: for pipelines of producers and consumers.
+// PTX ISA 9.7.13.15, mbarrier.
+//
+//   DOPPEL_SHARED(MBarrier, full, [kStages]);
+//   mbarrier_init(full[s], count);       // one thread, then a barrier of the block: `count` arrivals end a phase
+//   mbarrier_arrive(full[s]);            // releases what this thread did before
+//   mbarrier_expect_tx(full[s], bytes);  // arrives; the phase also waits for `bytes` of bulk copies (sm_90)
+//   mbarrier_wait(full[s], parity);      // until the phase of this parity (0 first, then 1, 0, ..) is over; acquires
+//   copy_async_arrive(full[s]);          // arrives once all copy_async of this thread so far are done
+//   copy_bulk(to, from, bytes, full[s]); // one thread: global to shared, counted on the barrier (sm_90); addresses and
+//                                        // bytes are multiples of 16
+#pragma once
+
+#include "kernels/device/platform.h"
+
+namespace doppel {
+
+struct alignas(8) MBarrier {
+  uint64_t state;
+};
+
+#if DOPPEL_ON_CARD
+
+__device__ __forceinline__ uint32_t shared_address(const MBarrier& b) {
+  return uint32_t(__cvta_generic_to_shared(&b));
+}
+__device__ __forceinline__ void mbarrier_init(MBarrier& b, int count) {
+  asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(shared_address(b)), "r"(count) : "memory");
+}
+__device__ __forceinline__ void mbarrier_arrive(MBarrier& b) {
+  asm volatile("{ .reg .b64 state; mbarrier.arrive.shared.b64 state, [%0]; }" ::"r"(shared_address(b)) : "memory");
+}
+__device__ __forceinline__ void copy_async_arrive(MBarrier& b) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared.b64 [%0];" ::"r"(shared_address(b)) : "memory");
+}
+// True when the phase is over. From sm_90 on the hardware may let the thread sleep meanwhile.
+__device__ __forceinline__ bool mbarrier_try_wait(MBarrier& b, int parity) {
+  uint32_t done;
+#if __CUDA_ARCH__ >= 900
+  asm volatile("{ .reg .pred p; mbarrier.try_wait.parity.shared.b64 p, [%1], %2; selp.u32 %0, 1, 0, p; }"
+               : "=r"(done)
+               : "r"(shared_address(b)), "r"(parity)
+               : "memory");
+#else
+  // test_wait with a parity is PTX 7.1, sm_80.
+  asm volatile("{ .reg .pred p; mbarrier.test_wait.parity.shared.b64 p, [%1], %2; selp.u32 %0, 1, 0, p; }"
+               : "=r"(done)
+               : "r"(shared_address(b)), "r"(parity)
+               : "memory");
+#endif
+  return done != 0;
+}
+__device__ __forceinline__ void mbarrier_wait(MBarrier& b, int parity) {
+  while (!mbarrier_try_wait(b, parity)) {
+  }
+}
+__device__ __forceinline__ void mbarrier_expect_tx(MBarrier& b, int bytes) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("{ .reg .b64 state; mbarrier.arrive.expect_tx.shared.b64 state, [%0], %1; }" ::"r"(shared_address(b)),
+               "r"(bytes)
+               : "memory");
+#else
+  __trap();
+#endif
+}
+__device__ __forceinline__ void copy_bulk(void* to, const void* from, int bytes, MBarrier& b) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
+                   uint32_t(__cvta_generic_to_shared(to))),
+               "l"(from), "r"(bytes), "r"(shared_address(b))
+               : "memory");
+#else
+  __trap();
+#endif
+}
+
+#else
+
+#define DOPPEL_WHERE std::source_location where = std::source_location::current()
+
+inline void mbarrier_init(MBarrier& b, int count, DOPPEL_WHERE) {
+  emulator::mbarrier_init(&b, count, where);
+}
+inline void mbarrier_arrive(MBarrier& b, DOPPEL_WHERE) {
+  emulator::mbarrier_arrive(&b, 0, where);
+}
+inline void mbarrier_expect_tx(MBarrier& b, int bytes, DOPPEL_WHERE) {
+  emulator::mbarrier_arrive(&b, bytes, where);
+}
+inline void copy_async_arrive(MBarrier& b, DOPPEL_WHERE) {
+  emulator::copy_async_arrive(&b, where);
+}
+// Comes back only when the phase is over, so that a wait that never ends is reported as a deadlock.
+inline bool mbarrier_try_wait(MBarrier& b, int parity, DOPPEL_WHERE) {
+  emulator::mbarrier_wait(&b, parity, where);
+  return true;
+}
+inline void mbarrier_wait(MBarrier& b, int parity, DOPPEL_WHERE) {
+  emulator::mbarrier_wait(&b, parity, where);
+}
+inline void copy_bulk(void* to, const void* from, int bytes, MBarrier& b, DOPPEL_WHERE) {
+  emulator::copy_bulk(to, from, bytes, &b, where);
+}
+
+#undef DOPPEL_WHERE
+
+#endif
+
+}  // namespace doppel

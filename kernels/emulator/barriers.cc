@@ -1,0 +1,223 @@
+// Barriers of the block, numbered ones, and those that lie in shared memory.
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/emulator/block.h"
+#include "kernels/emulator/checker.h"
+
+namespace doppel::emulator {
+namespace {
+
+bool same_line(Where a, Where b) {
+  return a.line() == b.line() && std::strcmp(a.file_name(), b.file_name()) == 0;
+}
+
+// Everybody has come: the waiters go on.
+void open(Block& block, Barrier& b) {
+  if (checker) checker->ordered(block, b.arrivals, b.waiters);
+  for (const uint16_t t : b.waiters) block.make_ready(block.thread(t));
+  b.expected = b.arrived = 0;
+  b.arrivals.clear();
+  b.waiters.clear();
+}
+
+}  // namespace
+
+void barrier(int id, int threads, bool wait, Where where) {
+  Block& block = *running_block();
+  Thread& self = block.current();
+  const auto bad = [&](const std::string& what) {
+    block.fail(Defect::bad_barrier, block.place(self.number) + what + " at " + text_of(where));
+  };
+  if (id < 0 || id >= kBarriers) bad("uses barrier " + std::to_string(id) + ", there are 16");
+  if (threads % kWarp != 0 || threads < 0 || threads > (block.threads() + kWarp - 1) / kWarp * kWarp)
+    bad("expects " + std::to_string(threads) + " threads at barrier " + std::to_string(id));
+  Barrier& b = block.barriers[id];
+  if (b.arrived > 0 && b.expected != threads)
+    bad("expects " + std::to_string(threads) + " threads at barrier " + std::to_string(id) + ", others " +
+        std::to_string(b.expected));
+  if (b.arrived > 0 && threads == 0 && !same_line(b.first, where))
+    block.fail(Defect::divergent_barrier, block.place(self.number) + "comes to __syncthreads at " + text_of(where) +
+                                              " while thread " + std::to_string(b.waiters.front()) +
+                                              " of the block waits in that at " + text_of(b.first));
+  if (checker && threads == 0 && block.left() > 0)
+    block.fail(Defect::divergent_barrier, block.place(self.number) + "comes to __syncthreads at " + text_of(where) +
+                                              ", which " + std::to_string(block.left()) +
+                                              " threads that have left the kernel do not");
+  if (b.arrived == 0) b.first = where, b.expected = threads;
+  ++b.arrived;
+  b.arrivals.push_back(uint16_t(self.number));
+  if (wait) {
+    b.waiters.push_back(uint16_t(self.number));
+    self.wait = Wait::barrier;
+    self.barrier = id;
+    self.where = where;
+  }
+  const int needed = threads == 0 ? block.threads() - block.left() : threads;
+  if (b.arrived == needed) open(block, b);
+  if (wait) block.suspend();
+}
+
+// ---- mbarrier -------------------------------------------------------------------------------------------------------
+
+namespace {
+
+MBarrierState& find(Block& block, const void* address, Where where) {
+  for (MBarrierState& m : block.mbarriers)
+    if (m.address == address) return m;
+  block.fail(Defect::bad_barrier,
+             block.place(block.current().number) + "uses an mbarrier that was not initialised at " + text_of(where));
+}
+
+void need_sm90(Block& block, const char* what, Where where) {
+  if (options().sm < 90)
+    block.fail(Defect::launch, block.place(block.current().number) + what + " at " + text_of(where) +
+                                   " needs sm_90, this is sm_" + std::to_string(options().sm));
+}
+
+void end_phase_if_complete(Block& block, MBarrierState& m) {
+  if (m.pending > 0 || m.bytes > 0) return;
+  m.done.push_back(std::move(m.copies));
+  m.copies.clear();
+  ++m.phase;
+  m.pending = m.count;
+  for (int i = 0; i < block.threads(); ++i) {
+    Thread& t = block.thread(i);
+    if (t.wait == Wait::mbarrier && t.mbarrier == m.address && uint64_t(t.parity) != (m.phase & 1)) block.make_ready(t);
+  }
+}
+
+void arrive_once(Block& block, MBarrierState& m, int expected_bytes, Where where) {
+  if (m.pending == 0)
+    block.fail(Defect::bad_barrier,
+               block.place(block.current().number) + "arrives once too often at an mbarrier at " + text_of(where));
+  if (checker) checker->release(block, m.address);
+  m.bytes += expected_bytes;
+  --m.pending;
+  end_phase_if_complete(block, m);
+}
+
+}  // namespace
+
+void apply(const Copy& copy) {
+  std::memcpy(copy.to, copy.from, size_t(copy.valid));
+  std::memset(copy.to + copy.valid, 0, size_t(copy.bytes - copy.valid));
+}
+
+void mbarrier_init(void* address, int count, Where where) {
+  Block& block = *running_block();
+  check_aligned(address, 8, where);
+  if (checker) checker->access(block, address, 8, Access::write, where);
+  if (count < 1)
+    block.fail(Defect::bad_barrier, block.place(block.current().number) + "initialises an mbarrier for " +
+                                        std::to_string(count) + " arrivals at " + text_of(where));
+  std::memset(address, 0, 8);
+  std::erase_if(block.mbarriers, [=](const MBarrierState& m) { return m.address == address; });
+  block.mbarriers.push_back({address, count, count, 0, 0, {}, {}});
+}
+
+void mbarrier_arrive(void* address, int expected_bytes, Where where) {
+  Block& block = *running_block();
+  if (expected_bytes) need_sm90(block, "mbarrier_expect_tx", where);
+  if (checker) checker->access(block, address, 8, Access::atomic, where);
+  arrive_once(block, find(block, address, where), expected_bytes, where);
+}
+
+void mbarrier_wait(void* address, int parity, Where where) {
+  Block& block = *running_block();
+  if (checker) checker->access(block, address, 8, Access::atomic, where);
+  {
+    const MBarrierState& m = find(block, address, where);
+    if (uint64_t(parity) == (m.phase & 1)) {  // that phase goes on
+      Thread& self = block.current();
+      self.wait = Wait::mbarrier;
+      self.mbarrier = address;
+      self.parity = parity;
+      self.where = where;
+      block.suspend();
+    }
+  }
+  MBarrierState& m = find(block, address, where);  // others may have made mbarriers meanwhile
+  for (const std::vector<Copy>& phase : m.done)
+    for (const Copy& c : phase) {
+      apply(c);
+      if (checker) checker->copy_ends(block, c, true);
+    }
+  m.done.clear();
+  if (checker) checker->acquire(block, address);
+}
+
+void copy_async_arrive(void* address, Where where) {
+  Block& block = *running_block();
+  Thread& self = block.current();
+  if (checker) checker->access(block, address, 8, Access::atomic, where);
+  MBarrierState& m = find(block, address, where);
+  m.copies.insert(m.copies.end(), self.copies.begin(), self.copies.end());
+  self.copies.clear();
+  self.groups.assign(self.groups.size(), 0);
+  self.uncommitted = 0;
+  arrive_once(block, m, 0, where);
+}
+
+void copy_bulk(void* to, const void* from, int bytes, void* address, Where where) {
+  Block& block = *running_block();
+  need_sm90(block, "copy_bulk", where);
+  check_aligned(to, 16, where);
+  check_aligned(from, 16, where);
+  if (bytes % 16 != 0)
+    block.fail(Defect::misaligned, block.place(block.current().number) + "copies " + std::to_string(bytes) +
+                                       " bytes, no multiple of 16, at " + text_of(where));
+  const Copy copy{static_cast<unsigned char*>(to), static_cast<const unsigned char*>(from), bytes, bytes, where};
+  if (checker) checker->copy_begins(block, copy), checker->release(block, address);
+  MBarrierState& m = find(block, address, where);
+  m.copies.push_back(copy);
+  m.bytes -= bytes;
+  end_phase_if_complete(block, m);
+}
+
+// ---- cp.async -------------------------------------------------------------------------------------------------------
+
+void copy_async(void* to, const void* from, int bytes, int valid, Where where) {
+  Block& block = *running_block();
+  Thread& self = block.current();
+  check_aligned(to, size_t(bytes), where);
+  check_aligned(from, size_t(bytes), where);
+  if (valid < 0 || valid > bytes)
+    block.fail(Defect::out_of_bounds, block.place(self.number) + "copies " + std::to_string(valid) +
+                                          " valid bytes of " + std::to_string(bytes) + " at " + text_of(where));
+  const Copy copy{static_cast<unsigned char*>(to), static_cast<const unsigned char*>(from), bytes, valid, where};
+  if (checker) checker->copy_begins(block, copy);
+  self.copies.push_back(copy);
+  ++self.uncommitted;
+}
+
+void copy_async_commit() {
+  Thread& self = running_block()->current();
+  self.groups.push_back(self.uncommitted);
+  self.uncommitted = 0;
+}
+
+void copy_async_wait(int groups) {
+  Block& block = *running_block();
+  Thread& self = block.current();
+  int done = 0;
+  while (int(self.groups.size()) > groups) {
+    done += self.groups.front();
+    self.groups.erase(self.groups.begin());
+  }
+  for (int i = 0; i < done; ++i) {
+    apply(self.copies[size_t(i)]);
+    if (checker) checker->copy_ends(block, self.copies[size_t(i)], false);
+  }
+  self.copies.erase(self.copies.begin(), self.copies.begin() + done);
+}
+
+void check_aligned(const void* address, size_t alignment, Where where) {
+  if (reinterpret_cast<uintptr_t>(address) % alignment == 0) return;
+  Block* block = running_block();
+  if (!block) return;
+  block->fail(Defect::misaligned, block->place(block->current().number) + "uses an address that is no multiple of " +
+                                      std::to_string(alignment) + " at " + text_of(where));
+}
+
+}  // namespace doppel::emulator

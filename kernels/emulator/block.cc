@@ -1,0 +1,305 @@
+#include "kernels/emulator/block.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "kernels/device/architecture.h"
+#include "kernels/emulator/checker.h"
+
+namespace doppel::emulator {
+namespace {
+
+constexpr size_t kGap = 128;  // between shared arrays, and a multiple of every alignment
+
+thread_local Block* t_block = nullptr;
+
+std::string text_of(uint3 v) {
+  return "(" + std::to_string(v.x) + "," + std::to_string(v.y) + "," + std::to_string(v.z) + ")";
+}
+
+uint3 index_of(uint32_t number, dim3 grid) {
+  return {number % grid.x, number / grid.x % grid.y, number / grid.x / grid.y};
+}
+
+}  // namespace
+
+constinit thread_local const ThreadPlace* current_place = nullptr;
+
+Block* running_block() {
+  return t_block;
+}
+
+Block::Block()
+    : threads_(kMaxThreads),
+      os_thread_(os_thread_fiber()),
+      exchanges_(std::make_unique<Exchange[]>(kMaxWarps)),
+      arena_(static_cast<unsigned char*>(::operator new(kArena, std::align_val_t(kGap)))) {}
+
+Block::~Block() {
+  ::operator delete(arena_, std::align_val_t(kGap));
+}
+
+void Block::reset(const Launch& launch, uint32_t number, uint32_t first_serial) {
+  launch_ = &launch;
+  serial_ = first_serial + number;
+  first_serial_ = first_serial;
+  block = index_of(number, launch.grid);
+  block_dim = launch.block;
+  grid_dim = launch.grid;
+  count_ = int(block_dim.x * block_dim.y * block_dim.z);
+  warps_ = (count_ + kWarp - 1) / kWarp;
+  left_ = 0;
+  failed_ = false;
+  order_ = options().warps;
+  random_ = options().seed * 0x9E3779B97F4A7C15u + serial_ + 1;
+  warp_ = order_ == Order::reverse ? warps_ - 1 : 0;
+  uint3 at{};
+  for (int i = 0; i < count_; ++i) {
+    Thread& t = threads_[size_t(i)];
+    t.thread = at;
+    t.block = this;
+    t.number = i;
+    t.started = false;
+    t.wait = Wait::nothing;
+    t.copies.clear();
+    t.groups.clear();
+    t.uncommitted = 0;
+    if (++at.x == block_dim.x) at.x = 0, ++at.y;
+    if (at.y == block_dim.y) at.y = 0, ++at.z;
+  }
+  ready_warps_ = warps_ == kMaxWarps ? ~0u : (1u << warps_) - 1;
+  for (int w = 0; w < warps_; ++w) {
+    const int lanes = std::min(kWarp, count_ - w * kWarp);
+    ready_lanes_[w] = lanes == kWarp ? ~0u : (1u << lanes) - 1;
+  }
+  for (Barrier& b : barriers) b.arrived = b.expected = 0, b.arrivals.clear(), b.waiters.clear();
+  mbarriers.clear();
+  arrays_.clear();
+  arena_used_ = kGap;
+  static_used_ = 0;
+  std::memset(arena_, 0xFF, kGap + launch.shared);
+  dynamic_ = arena_ + arena_used_;
+  arena_used_ += (launch.shared + 2 * kGap - 1) / kGap * kGap;
+}
+
+void Block::run(const Launch& launch, uint32_t number, uint32_t first_serial) {
+  reset(launch, number, first_serial);
+  t_block = this;
+  if (checker) {
+    checker->block_begins(*this);
+    checker->shared_appears(dynamic_, launch.shared, "dynamic shared memory");
+  }
+  if (Thread* first = next()) go(os_thread_, *first);
+  if (checker && !failed_) checker->block_ends(*this);
+  t_block = nullptr;
+  current_place = nullptr;
+  for (int i = 0; i < count_; ++i)
+    if (threads_[size_t(i)].fiber.stack) stacks_.take(threads_[size_t(i)].fiber);
+  if (failed_) throw KernelError(defect_, failure_);
+}
+
+// ---- taking turns ---------------------------------------------------------------------------------------------------
+
+Thread* Block::next() {
+  if (ready_warps_ == 0) return nullptr;
+  if (!(ready_warps_ >> warp_ & 1u)) {
+    if (order_ == Order::forward) warp_ = std::countr_zero(ready_warps_);
+    if (order_ == Order::reverse) warp_ = 31 - std::countl_zero(ready_warps_);
+    if (order_ == Order::shuffled) {
+      random_ = random_ * 6364136223846793005u + 1442695040888963407u;
+      const int turn = int(random_ >> 59);
+      warp_ = (std::countr_zero(std::rotr(ready_warps_, turn)) + turn) % kMaxWarps;
+    }
+  }
+  uint32_t& lanes = ready_lanes_[warp_];
+  const int lane = order_ == Order::forward ? std::countr_zero(lanes) : 31 - std::countl_zero(lanes);
+  lanes &= ~(1u << lane);
+  if (lanes == 0) ready_warps_ &= ~(1u << warp_);
+  return &threads_[size_t(warp_ * kWarp + lane)];
+}
+
+void Block::make_ready(Thread& thread) {
+  thread.wait = Wait::nothing;
+  ready_lanes_[thread.warp()] |= 1u << thread.lane();
+  ready_warps_ |= 1u << thread.warp();
+}
+
+void Block::go(Fiber& from, Thread& to) {
+  current_ = &to;
+  current_place = &to;
+  if (!to.started) {
+    stacks_.give(to.fiber);
+    to.started = true;
+    prepare(to.fiber, &Block::entry, this);
+  }
+  switch_fiber(from, to.fiber);
+}
+
+void Block::suspend() {
+  Thread& self = *current_;
+  Thread* other = next();
+  if (!other) {
+    report_deadlock();
+    stop();
+  }
+  if (other != &self) go(self.fiber, *other);
+}
+
+void Block::entry(void* block) {
+  entered();
+  static_cast<Block*>(block)->threads_on_this_fiber();
+}
+
+// Threads that never wait follow each other on one fiber.
+void Block::threads_on_this_fiber() {
+  for (;;) {
+    Thread& self = *current_;
+    launch_->call(launch_->arguments);
+    leave(self);
+    Thread* other = next();
+    if (!other) {
+      if (left_ < count_) report_deadlock();
+      stop();
+    }
+    if (other->started) {
+      go(self.fiber, *other);
+      std::abort();  // nobody switches back to a thread that has left
+    }
+    other->fiber = self.fiber;
+    other->started = true;
+    self.fiber = {};
+    current_ = other;
+    current_place = other;
+  }
+}
+
+void Block::stop() {
+  Fiber gone;
+  switch_fiber(gone, os_thread_);
+  std::abort();
+}
+
+void Block::record(Defect defect, const std::string& text) {
+  if (failed_) return;
+  failed_ = true;
+  defect_ = defect;
+  failure_ = std::string(name_of(defect)) + ": kernel " + launch_->kernel + text;
+}
+
+void Block::fail(Defect defect, const std::string& text) {
+  record(defect, text);
+  stop();
+}
+
+std::string Block::place(int thread) const {
+  return " block " + text_of(block) + " thread " + thread_text(thread) + " ";
+}
+
+std::string Block::block_text(uint32_t serial) const {
+  return text_of(index_of(serial - first_serial_, grid_dim));
+}
+
+std::string Block::thread_text(int thread) const {
+  return text_of(threads_[size_t(thread)].thread);
+}
+
+// ---- leaving and deadlocks ------------------------------------------------------------------------------------------
+
+void Block::leave(Thread& thread) {
+  thread.wait = Wait::left;
+  ++left_;
+  for (int i = thread.warp() * kWarp; i < std::min(count_, (thread.warp() + 1) * kWarp); ++i) {
+    const Thread& other = threads_[size_t(i)];
+    if (other.wait == Wait::lanes && other.mask >> thread.lane() & 1u)
+      fail(Defect::divergent_barrier, place(thread.number) + "has left the kernel while thread " +
+                                          text_of(other.thread) + " waits for its lane at " +
+                                          emulator::text_of(other.where));
+  }
+  Barrier& all = barriers[0];
+  if (all.arrived == 0) return;
+  const Thread& waiting = threads_[all.waiters.front()];
+  if (checker)
+    fail(Defect::divergent_barrier, place(thread.number) + "has left the kernel while thread " +
+                                        text_of(waiting.thread) + " waits in __syncthreads at " +
+                                        emulator::text_of(waiting.where));
+  // On a card, threads that have left are not waited for.
+  if (all.arrived == count_ - left_) {
+    for (const uint16_t t : all.waiters) make_ready(threads_[t]);
+    all.arrived = 0;
+    all.arrivals.clear();
+    all.waiters.clear();
+  }
+}
+
+void Block::report_deadlock() {
+  std::string text = " block " + text_of(block) + ": " + std::to_string(left_) + " of " + std::to_string(count_) +
+                     " threads have left, the others wait";
+  // Threads that wait alike are told together.
+  const auto alike = [](const Thread& a, const Thread& b) {
+    return a.wait == b.wait && a.where.line() == b.where.line() && a.barrier == b.barrier && a.mask == b.mask &&
+           a.mbarrier == b.mbarrier;
+  };
+  for (int i = 0; i < count_; ++i) {
+    const Thread& t = threads_[size_t(i)];
+    bool first = t.wait != Wait::left;
+    for (int j = 0; j < i && first; ++j) first = !alike(threads_[size_t(j)], t);
+    if (!first) continue;
+    int together = 0;
+    for (int j = i; j < count_; ++j) together += alike(threads_[size_t(j)], t);
+    text += "; thread " + text_of(t.thread) + (together > 1 ? " and " + std::to_string(together - 1) + " more" : "");
+    if (t.wait == Wait::barrier) {
+      const Barrier& b = barriers[t.barrier];
+      text += t.barrier == 0 ? " in __syncthreads" : " at barrier " + std::to_string(t.barrier);
+      text +=
+          " (" + std::to_string(b.arrived) + " of " + std::to_string(b.expected ? b.expected : count_) + " have come)";
+    }
+    if (t.wait == Wait::lanes) {
+      char mask[16];
+      std::snprintf(mask, sizeof(mask), "0x%08x", t.mask);
+      text += std::string(" for the lanes ") + mask + " of its warp";
+    }
+    if (t.wait == Wait::mbarrier) text += " at an mbarrier for parity " + std::to_string(t.parity);
+    text += " at " + emulator::text_of(t.where);
+  }
+  record(Defect::deadlock, text);
+}
+
+// ---- shared memory --------------------------------------------------------------------------------------------------
+
+void* Block::shared_array(const SharedArray& array) {
+  for (const Placed& p : arrays_)
+    if (p.array == &array) return p.memory;
+  static_used_ = (static_used_ + array.alignment - 1) / array.alignment * array.alignment + array.bytes;
+  const Architecture& a = architecture(options().sm);
+  const std::string on = " with " + std::string(array.name) + ", at most ";
+  if (static_used_ > a.shared_static)
+    fail(Defect::launch,
+         ": " + std::to_string(static_used_) + " bytes of static shared memory" + on + std::to_string(a.shared_static));
+  if (static_used_ + launch_->shared > a.shared_with_opt_in)
+    fail(Defect::launch, ": " + std::to_string(static_used_ + launch_->shared) + " bytes of shared memory" + on +
+                             std::to_string(a.shared_with_opt_in) + " on sm_" + std::to_string(a.sm));
+  unsigned char* memory = arena_ + arena_used_;
+  std::memset(memory, 0xFF, array.bytes);
+  arena_used_ += (array.bytes + 2 * kGap - 1) / kGap * kGap;
+  arrays_.push_back({&array, memory});
+  if (checker) checker->shared_appears(memory, array.bytes, array.name);
+  return memory;
+}
+
+void* shared_array(const SharedArray& array) {
+  return t_block->shared_array(array);
+}
+
+unsigned char* shared_dynamic() {
+  return t_block->dynamic();
+}
+
+std::string text_of(Where where) {
+  const char* slash = std::strrchr(where.file_name(), '/');
+  return std::string(slash ? slash + 1 : where.file_name()) + ":" + std::to_string(where.line());
+}
+
+}  // namespace doppel::emulator

@@ -1,0 +1,153 @@
+// A block as it runs on the emulator: its threads, who waits for what, its shared memory. Private to kernels/emulator/.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/emulator/emulator.h"
+#include "kernels/emulator/execute.h"
+#include "kernels/emulator/fiber.h"
+#include "kernels/emulator/shared_memory.h"
+#include "kernels/emulator/thread.h"
+
+namespace doppel::emulator {
+
+constexpr int kMaxThreads = 1024, kWarp = 32, kMaxWarps = kMaxThreads / kWarp, kBarriers = 16;
+
+// An asynchronous copy under way.
+struct Copy {
+  unsigned char* to;
+  const unsigned char* from;
+  int bytes, valid;
+  Where where;
+};
+
+enum class Wait : uint8_t { nothing, barrier, lanes, mbarrier, left };
+
+struct Thread : ThreadPlace {
+  int number = 0;
+  bool started = false;
+  Wait wait = Wait::nothing;
+  WarpOp op = WarpOp::sync;  // Wait::lanes
+  unsigned mask = 0;         // Wait::lanes
+  int barrier = 0;           // Wait::barrier
+  const void* mbarrier = nullptr;
+  int parity = 0;  // Wait::mbarrier
+  Where where;     // of what it waits for
+  Fiber fiber;
+  std::vector<Copy> copies;  // issued, not arrived; oldest first
+  std::vector<int> groups;   // sizes of the committed groups, oldest first
+  int uncommitted = 0;       // copies after them
+
+  int lane() const { return number % kWarp; }
+  int warp() const { return number / kWarp; }
+};
+
+struct Barrier {
+  int expected = 0;  // threads; 0 while nobody has come, or for all of the block
+  int arrived = 0;
+  std::vector<uint16_t> arrivals, waiters;
+  Where first;
+};
+
+struct MBarrierState {
+  const void* address;
+  int count;                 // arrivals of a phase
+  int pending;               // of this phase
+  int64_t bytes = 0;         // of bulk copies still to come
+  uint64_t phase = 0;        // phases that are over
+  std::vector<Copy> copies;  // of this phase
+  std::vector<std::vector<Copy>>
+      done;  // of phases that are over and that nobody has waited for, by phase - done.size()
+};
+
+class Block : public BlockPlace {
+ public:
+  Block();
+  ~Block();
+
+  // Runs all threads of block `number` of the launch, x fastest. Throws KernelError.
+  void run(const Launch& launch, uint32_t number, uint32_t first_serial);
+
+  // ---- for the operations of a running thread ----
+  Thread& current() { return *current_; }
+  const Launch& launch() const { return *launch_; }
+  Thread& thread(int number) { return threads_[size_t(number)]; }
+  int threads() const { return count_; }
+  int left() const { return left_; }  // threads that have left the kernel
+  // Number of this block among all that ever ran in this process, and that of the launch's first.
+  uint32_t serial() const { return serial_; }
+  uint32_t first_serial() const { return first_serial_; }
+  // Suspends the running thread, which has said what it waits for, until another makes it ready.
+  void suspend();
+  void make_ready(Thread& thread);
+  // run() will throw this, if it is the first; and the same at once, which abandons the block.
+  void record(Defect defect, const std::string& text);
+  [[noreturn]] void fail(Defect defect, const std::string& text);
+  // " block (x,y,z) thread (x,y,z) " of a thread, and its parts.
+  std::string place(int thread) const;
+  std::string block_text(uint32_t serial) const;
+  std::string thread_text(int thread) const;
+
+  void* shared_array(const SharedArray& array);
+  unsigned char* dynamic() const { return dynamic_; }
+  // Where all shared memory of this object's blocks lies.
+  static constexpr size_t kArena = size_t(1) << 20;
+  const unsigned char* arena() const { return arena_; }
+
+  Barrier barriers[kBarriers];
+  std::vector<MBarrierState> mbarriers;
+  struct Exchange {
+    alignas(16) unsigned char in[kWarp][kExchangeBytes];
+    alignas(16) unsigned char out[kWarp][kExchangeBytes];
+  };
+  Exchange& exchange(int warp) { return exchanges_[size_t(warp)]; }
+
+ private:
+  static void entry(void* block);
+  void threads_on_this_fiber();
+  Thread* next();
+  void go(Fiber& from, Thread& to);
+  [[noreturn]] void stop();
+  void leave(Thread& thread);
+  void reset(const Launch& launch, uint32_t number, uint32_t first_serial);
+  void report_deadlock();
+
+  const Launch* launch_ = nullptr;
+  uint32_t serial_ = 0, first_serial_ = 0;
+  std::vector<Thread> threads_;
+  int count_ = 0, warps_ = 0, left_ = 0;
+  Thread* current_ = nullptr;
+  uint32_t ready_warps_ = 0, ready_lanes_[kMaxWarps] = {};
+  int warp_ = 0;  // the one that runs, and goes on while it has a thread that is ready
+  uint64_t random_ = 1;
+  Order order_ = Order::forward;
+  Fiber os_thread_;
+  Stacks stacks_;
+  std::unique_ptr<Exchange[]> exchanges_;
+
+  struct Placed {
+    const SharedArray* array;
+    unsigned char* memory;
+  };
+  std::vector<Placed> arrays_;
+  unsigned char* arena_;
+  size_t arena_used_ = 0, static_used_ = 0;
+  unsigned char* dynamic_ = nullptr;
+
+  bool failed_ = false;
+  Defect defect_ = Defect::deadlock;
+  std::string failure_;
+};
+
+// The block that this OS thread runs; null outside kernels.
+Block* running_block();
+
+// "file:line", the file without its path.
+std::string text_of(Where where);
+
+}  // namespace doppel::emulator

@@ -1,0 +1,48 @@
+// What the checked build adds to the emulator: one object that hears of everything a kernel does. Private to
+// kernels/emulator/. In the plain build there is none.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "kernels/emulator/block.h"
+
+namespace doppel::emulator {
+
+enum class Access : uint8_t { read, write, atomic };
+
+class Checker {
+ public:
+  virtual ~Checker() = default;
+
+  virtual void launch_begins(const Launch& launch, uint32_t first_serial, uint32_t blocks) = 0;
+  virtual void block_begins(Block& block) = 0;
+  // All threads have left; a defect that shows only now is told to block.record().
+  virtual void block_ends(Block& block) = 0;
+  virtual void shared_appears(unsigned char* memory, size_t bytes, const char* name) = 0;
+
+  // The running thread is about to access memory from a twin of an instruction.
+  virtual void access(Block& block, const void* address, size_t bytes, Access kind, Where where) = 0;
+
+  // What `arrivals` did before is ordered before what `waiters` do from now on. Numbers of threads.
+  virtual void ordered(Block& block, std::span<const uint16_t> arrivals, std::span<const uint16_t> waiters) = 0;
+  // The same in two steps: a thread leaves what it did before at an object, another picks it up.
+  virtual void release(Block& block, const void* object) = 0;
+  virtual void acquire(Block& block, const void* object) = 0;
+  // __threadfence, and what comes before and after an atomic operation: by these, blocks may be ordered.
+  virtual void fence(Block& block) = 0;
+  virtual void before_atomic(Block& block, const void* address) = 0;
+  virtual void after_atomic(Block& block, const void* address) = 0;
+
+  // The running thread issues an asynchronous copy; it has waited for one of its own, or at an mbarrier for anybody's.
+  virtual void copy_begins(Block& block, const Copy& copy) = 0;
+  virtual void copy_ends(Block& block, const Copy& copy, bool at_mbarrier) = 0;
+
+  virtual void memory_added(const void* begin, size_t bytes) = 0;
+  virtual void memory_removed(const void* begin) = 0;
+};
+
+extern Checker* checker;
+
+}  // namespace doppel::emulator

@@ -1,0 +1,63 @@
+// The host emulator: runs the CUDA kernels of kernels/*.cu, compiled as plain C++, on the CPU.
+//
+// Each CUDA thread is a fiber; the threads of a block run on one core and take turns only where they wait for each
+// other. Blocks share the cores. Shared memory is NaN in each new block; asynchronous copies arrive only when waited
+// for; launches are held to the limits of an architecture. Blocks, and warps within a block, run in an order of choice:
+// a kernel that is right gives the same bits in all of them.
+//
+// The plain build is for running (--device emulator). The checked build is for tests: it sees every load and store.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+namespace doppel::emulator {
+
+enum class Order { forward, reverse, shuffled };
+
+struct Options {
+  int sm = 80;  // the architecture whose limits hold: 80, 86, 89, 90, 120
+  Order blocks = Order::forward;
+  Order warps = Order::forward;
+  uint64_t seed = 1;  // of the shuffled orders
+};
+// Of all launches from now on; to be changed between launches only.
+Options& options();
+
+enum class Defect {
+  launch,                // the architecture does not take this grid, block or shared memory
+  deadlock,              // all threads that are left wait
+  divergent_barrier,     // not all threads of the block or warp come to the same barrier or warp operation
+  out_of_bounds,         // outside all buffers and shared arrays (checked build)
+  shared_race,           // two threads, one writes, no barrier between (checked build)
+  global_race,           // the same through global memory, in a block or between blocks (checked build)
+  uninitialised_shared,  // a read of shared memory that no thread of the block has written (checked build)
+  misaligned,            // a vector at an address that is no multiple of its size
+  copy_not_waited_for,   // the destination of an asynchronous copy, before its wait (checked build)
+  write_to_input,        // through a pointer to const, or into constants (checked build)
+  bad_barrier,           // a misused mbarrier, barrier number or mask
+};
+// "out of bounds", "shared-memory race", ...
+const char* name_of(Defect defect);
+
+// What a launch throws when its kernel has a defect: "<class>: kernel <name> block (x,y,z) thread (x,y,z) ...".
+class KernelError : public std::runtime_error {
+ public:
+  KernelError(Defect defect, const std::string& what) : std::runtime_error(what), defect_(defect) {}
+  Defect defect() const { return defect_; }
+
+ private:
+  Defect defect_;
+};
+
+// True in programs linked with the checked build.
+bool checked();
+
+// Memory that kernels may use, "global memory": the checked build reports every access outside it. The plain build
+// ignores these. Regions must not overlap; not to be called during a launch.
+void add_memory(const void* begin, size_t bytes);
+void remove_memory(const void* begin);
+
+}  // namespace doppel::emulator

@@ -1,0 +1,99 @@
+// What the host twins of kernels/device/*.h call: a thread's place, and the operations that wait for other threads.
+// Kernels do not use this directly.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <source_location>
+
+struct uint3 {
+  unsigned x, y, z;
+};
+struct dim3 {
+  unsigned x, y, z;
+  constexpr dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
+};
+
+namespace doppel::emulator {
+
+using Where = std::source_location;
+
+struct BlockPlace {
+  uint3 block{};
+  dim3 block_dim, grid_dim;
+};
+struct ThreadPlace {
+  uint3 thread{};
+  const BlockPlace* block = nullptr;
+};
+
+#if defined(DOPPEL_CHECKED)
+// Out of line: reads of the emulator's own memory must not be taken for the kernel's.
+uint3 thread_index();
+uint3 block_index();
+dim3 block_dim();
+dim3 grid_dim();
+#else
+extern constinit thread_local const ThreadPlace* current_place;
+inline uint3 thread_index() {
+  return current_place->thread;
+}
+inline uint3 block_index() {
+  return current_place->block->block;
+}
+inline dim3 block_dim() {
+  return current_place->block->block_dim;
+}
+inline dim3 grid_dim() {
+  return current_place->block->grid_dim;
+}
+#endif
+
+int lane_number();
+
+// Barrier `id` of the block for `threads` threads; 0 threads: all of them. `wait` false: only arrives.
+void barrier(int id, int threads, bool wait, Where where);
+
+// ---- what the lanes of a warp do together ---------------------------------------------------------------------------
+
+enum class WarpOp : uint8_t {
+  sync,
+  shuffle,
+  ballot,
+  match_any,
+  reduce_add,
+  reduce_min,
+  reduce_max,
+  ldmatrix,
+  mma_bf16,
+  mma_tf32
+};
+struct ShuffleInput {
+  uint64_t bits;
+  int source;  // lane
+};
+constexpr size_t kExchangeBytes = 64;
+
+// Gives `in`, waits until all lanes of `mask` have given theirs to the same operation, and takes `out`.
+void warp_collective(WarpOp op, unsigned mask, const void* in, size_t in_bytes, void* out, size_t out_bytes,
+                     Where where);
+void sync_warp(unsigned mask, Where where);
+void ldmatrix(uint32_t* r, const void* row, int count, bool transposed, Where where);
+void mma(WarpOp op, float* d, const uint32_t* a, const uint32_t* b, const float* c, Where where);
+
+// ---- copies and barriers in shared memory ---------------------------------------------------------------------------
+
+void copy_async(void* to, const void* from, int bytes, int valid, Where where);
+void copy_async_commit();
+void copy_async_wait(int groups);
+
+void mbarrier_init(void* barrier, int count, Where where);
+void mbarrier_arrive(void* barrier, int expected_bytes, Where where);
+void mbarrier_wait(void* barrier, int parity, Where where);
+void copy_async_arrive(void* barrier, Where where);
+void copy_bulk(void* to, const void* from, int bytes, void* barrier, Where where);
+
+// Reports an address that is no multiple of `alignment`.
+void check_aligned(const void* address, size_t alignment, Where where);
+
+}  // namespace doppel::emulator

@@ -1,0 +1,80 @@
+// Planted defects: the emulator names the class, the kernel and the line of each, and says nothing about the twin that
+// is right.
+#include <catch2/catch.hpp>
+#include <fstream>
+#include <map>
+
+#include "emulator/defects.h"
+#include "kernels/harness.h"
+
+using namespace doppel;
+using namespace doppel::testing;
+
+namespace {
+
+// Lines of defects.cu by the mark at their end.
+std::map<std::string, int> marked_lines() {
+  std::ifstream file(DOPPEL_DEFECTS);
+  REQUIRE(file);
+  std::map<std::string, int> lines;
+  const std::string mark = "// <- ";
+  std::string text;
+  for (int line = 1; std::getline(file, text); ++line)
+    if (const size_t at = text.find(mark); at != std::string::npos) lines[text.substr(at + mark.size())] = line;
+  return lines;
+}
+
+// What the launch throws; "" when it does not.
+std::string report(void (*run)(const Ground&, Stream), emulator::Defect& defect) {
+  Buffer out(DType::f32, Ground::kSize), in(DType::f32, uniform(1, Ground::kSize));
+  Values<unsigned> counters(4);
+  for (int i = 0; i < 4; ++i) counters[i] = 0;
+  try {
+    run({out.f32(), in.f32(), counters.data()}, Stream{Device::emulator});
+  } catch (const emulator::KernelError& e) {
+    defect = e.defect();
+    return e.what();
+  }
+  CHECK(out.guards_intact());
+  CHECK(in.guards_intact());
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("every planted defect is caught by class, kernel and line", "[emulator]") {
+  const auto lines = marked_lines();
+  using emulator::Order;
+  for (const Planted& p : planted()) {
+    if (p.checked_only && !emulator::checked()) continue;
+    for (const Order order : {Order::forward, Order::reverse, Order::shuffled}) {
+      INFO(p.name << ", order " << int(order));
+      emulator::options().blocks = emulator::options().warps = order;
+      emulator::Defect defect{};
+      const std::string text = report(p.wrong, defect);
+      emulator::options() = {};
+      CAPTURE(text);
+      CHECK(text.starts_with(emulator::name_of(p.defect) + std::string(": kernel ") + p.name + "<false>"));
+      CHECK(defect == p.defect);
+      if (p.defect == emulator::Defect::launch) continue;  // is about the launch and its arrays
+      REQUIRE(lines.count(p.name) == 1);
+      const std::string place = "defects.cu:" + std::to_string(lines.at(p.name));
+      CHECK(text.find(place) != std::string::npos);
+      CHECK(text.find(" block (") != std::string::npos);
+      CHECK(text.find("thread (") != std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("the right twins of the planted defects are silent", "[emulator]") {
+  using emulator::Order;
+  for (const Planted& p : planted())
+    for (const Order order : {Order::forward, Order::reverse, Order::shuffled}) {
+      INFO(p.name << ", order " << int(order));
+      emulator::options().blocks = emulator::options().warps = order;
+      emulator::Defect defect{};
+      const std::string text = report(p.right, defect);
+      emulator::options() = {};
+      CHECK(text == "");
+    }
+}

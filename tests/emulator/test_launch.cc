@@ -1,0 +1,53 @@
+// Launches that no card would take.
+#include <catch2/catch.hpp>
+
+#include "emulator/instructions.h"
+#include "kernels/device/architecture.h"
+#include "kernels/emulator/emulator.h"
+#include "kernels/harness.h"
+
+using namespace doppel;
+using namespace doppel::testing;
+
+TEST_CASE("launches are held to the limits of the architecture", "[emulator]") {
+  const Stream stream{Device::emulator};
+  Values<float> out(1);
+  const auto run = [&](int sm, int bytes, int threads) {
+    emulator::options().sm = sm;
+    std::string problem;
+    try {
+      run_shared(out.data(), bytes, threads, stream);
+    } catch (const emulator::KernelError& e) {
+      CHECK(e.defect() == emulator::Defect::launch);
+      problem = e.what();
+    }
+    emulator::options() = {};
+    return problem;
+  };
+  CHECK(run(80, 1, 1) == "");
+  CHECK(run(80, 163 << 10, 1) == "");
+  CHECK(run(80, (163 << 10) + 1, 1) == "launch: kernel shared: 166913 bytes of shared memory, at most 166912 on sm_80");
+  CHECK(run(90, 227 << 10, 1) == "");
+  CHECK(run(86, 100 << 10, 1) != "");
+  CHECK(run(89, 99 << 10, 1) == "");
+  CHECK(run(120, 99 << 10, 1) == "");
+  CHECK(run(120, 227 << 10, 1) != "");
+  CHECK(run(80, 1, 0) == "launch: kernel shared: block.x is 0, must be 1 .. 1024 on sm_80");
+  CHECK(run(80, 1, 1025) != "");
+}
+
+TEST_CASE("the limits of grids and blocks", "[emulator]") {
+  const Architecture& a = architecture(80);
+  CHECK(launch_problem({{0x7FFFFFFF, 65535, 65535}, {1024, 1, 1}, 0}, a) == "");
+  CHECK(launch_problem({{0x80000000u, 1, 1}, {1, 1, 1}, 0}, a) != "");
+  CHECK(launch_problem({{1, 65536, 1}, {1, 1, 1}, 0}, a) != "");
+  CHECK(launch_problem({{1, 1, 65536}, {1, 1, 1}, 0}, a) != "");
+  CHECK(launch_problem({{1, 0, 1}, {1, 1, 1}, 0}, a) != "");
+  CHECK(launch_problem({{1, 1, 1}, {1, 1, 65}, 0}, a) != "");
+  CHECK(launch_problem({{1, 1, 1}, {32, 32, 1}, 0}, a) == "");
+  CHECK(launch_problem({{1, 1, 1}, {32, 33, 1}, 0}, a) == "1056 threads in a block, at most 1024 on sm_80");
+  CHECK(architecture(75).sm == 80);
+  CHECK(architecture(87).sm == 86);
+  CHECK(architecture(100).sm == 90);
+  CHECK(architecture(121).sm == 120);
+}

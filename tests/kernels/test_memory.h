@@ -1,0 +1,75 @@
+// Memory that the host and the device can both use: plain memory, or managed memory when there is a card.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <new>
+
+#if defined(DOPPEL_CUDA)
+#include <cuda_runtime_api.h>
+#endif
+
+namespace doppel::testing {
+
+#if defined(DOPPEL_CUDA)
+
+inline bool card_present() {
+  static const bool present = [] {
+    int count = 0;
+    return cudaGetDeviceCount(&count) == cudaSuccess && count > 0;
+  }();
+  return present;
+}
+// Waits for the card, so that the host may read what it wrote.
+inline void settle() {
+  if (card_present() && cudaDeviceSynchronize() != cudaSuccess) throw std::runtime_error("the card failed");
+}
+
+#else
+
+inline bool card_present() {
+  return false;
+}
+inline void settle() {}
+
+#endif
+
+class Memory {
+ public:
+  Memory(size_t bytes, uint8_t fill) : bytes_(bytes) {
+#if defined(DOPPEL_CUDA)
+    if (card_present()) {
+      if (cudaMallocManaged(reinterpret_cast<void**>(&data_), bytes) != cudaSuccess) throw std::bad_alloc();
+      managed_ = true;
+    }
+#endif
+    if (!data_) data_ = new uint8_t[bytes];
+    std::memset(data_, fill, bytes);
+  }
+  ~Memory() {
+#if defined(DOPPEL_CUDA)
+    if (managed_) {
+      cudaFree(data_);
+      return;
+    }
+#endif
+    delete[] data_;
+  }
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+
+  uint8_t* data() const {
+    return data_;
+  }
+  size_t size() const {
+    return bytes_;
+  }
+
+ private:
+  uint8_t* data_ = nullptr;
+  size_t bytes_;
+  [[maybe_unused]] bool managed_ = false;
+};
+
+}  // namespace doppel::testing
