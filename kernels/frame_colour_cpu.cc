@@ -71,26 +71,18 @@ ColourStats colour_stats(const float* image, const float* mask, int64_t pixels) 
 ColourMap colour_map(const ColourStats& from, const ColourStats& to, float strength) {
   ColourMap map;
   if (from.weight <= 0 || to.weight <= 0) return map;
-  constexpr float kFlat = 2.0f / 255;  // below two levels the ratio of deviations is noise
-  float gain[3], shift[3];
+  constexpr float kFlat = 2.0f / 255;  // below two levels a ratio is noise
+  const auto ratio = [](float above, float below) {
+    return above < kFlat || below < kFlat ? 1.0f : std::clamp(above / below, 0.5f, 2.0f);
+  };
+  const Rgb from_mean = ycc_to_rgb(from.mean[0], from.mean[1], from.mean[2]);
+  const Rgb to_mean = ycc_to_rgb(to.mean[0], to.mean[1], to.mean[2]);
+  const float a[3] = {from_mean.r, from_mean.g, from_mean.b}, b[3] = {to_mean.r, to_mean.g, to_mean.b};
+  const float contrast = ratio(to.deviation[0], from.deviation[0] * ratio(to.mean[0], from.mean[0]));
   for (int c = 0; c < 3; ++c) {
-    const bool flat = from.deviation[c] < kFlat || to.deviation[c] < kFlat;
-    const float ratio = flat ? 1.0f : std::clamp(to.deviation[c] / from.deviation[c], 0.5f, 2.0f);
-    gain[c] = 1 + strength * (ratio - 1);
-    shift[c] = strength * (to.mean[c] - from.mean[c]) - (gain[c] - 1) * from.mean[c];
+    map.m[4 * c] = 1 + strength * (contrast * ratio(b[c], a[c]) - 1);
+    map.t[c] = a[c] + strength * (b[c] - a[c]) - map.m[4 * c] * a[c];
   }
-  // The composition rgb -> ycc -> gain and shift -> rgb, column by column.
-  for (int k = 0; k < 3; ++k) {
-    const Ycc v = rgb_to_ycc(k == 0, k == 1, k == 2);
-    const Rgb column = ycc_to_rgb(gain[0] * v.y, gain[1] * v.cb, gain[2] * v.cr);
-    map.m[k] = column.r;
-    map.m[3 + k] = column.g;
-    map.m[6 + k] = column.b;
-  }
-  const Rgb t = ycc_to_rgb(shift[0], shift[1], shift[2]);
-  map.t[0] = t.r;
-  map.t[1] = t.g;
-  map.t[2] = t.b;
   return map;
 }
 
