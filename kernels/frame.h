@@ -44,14 +44,14 @@ double laplacian_variance(const uint8_t* luma, int width, int height, std::ptrdi
 // ---- colour ---------------------------------------------------------------------------------------------------------
 //
 // Statistics are of Y, Cb, Cr: BT.709 weights on coded values, Cb and Cr around 0, all of unit scale for R, G, B in
-// 0..1. The transfer takes the mean colour a of one picture to that of another, b, as a change of light does, with a
-// gain of each of R, G, B (von Kries 1902; a gain of coded values is one of the light itself), and makes the contrast
-// of Y equal with one more gain g, the same for all three:
+// 0..1. The transfer does what another light would do: a gain of each of R, G, B takes the mean colour a of one picture
+// to that of the other, b (von Kries 1902; a gain of coded values is nearly one of the light itself), and the contrast
+// of Y then approaches the other's by a factor g that adds the same to all three:
 //
-//   rgb' = b + g diag(b / a) (rgb - a),   g = deviation_to(Y) / (deviation_from(Y) b(Y) / a(Y))
+//   v = diag(b / a) rgb;   rgb' = v + (g - 1) (Y(v) - Y(b));   g = deviation_to(Y) a(Y) / (deviation_from(Y) b(Y))
 //
-// Reinhard et al. 2001 ("Color transfer between images") stretch each channel of a decorrelated space on its own. That
-// tints what is dark, such as brows and pupils, for in it a shift of the skin's Cb and Cr moves black as far as skin.
+// Reinhard et al. 2001 ("Color transfer between images") shift and stretch each channel of a decorrelated space on its
+// own. That tints what is dark, such as brows and pupils, for it moves black as far as skin.
 
 struct ColourStats {
   float mean[3] = {0, 0, 0};  // Y, Cb, Cr
@@ -69,9 +69,9 @@ struct ColourMap {
   float t[3] = {0, 0, 0};
 };
 
-// Takes a picture with the statistics `from` towards `to`. strength 0 (identity) .. 1 (whole). Gains and g are each
-// kept within [0.5, 2] (the mean is met all the same) and are 1 for what is flat or black; with nothing measured on
-// either side the map is the identity.
+// Takes a picture with the statistics `from` towards `to`. strength 0 (identity) .. 1 (whole). The mean is met always;
+// the gains of R, G, B are kept within [1/2, 2] and g within [4/5, 5/4] (more of it is another face's brows, not
+// another light), and are 1 for what is flat or black. With nothing measured on either side the map is the identity.
 ColourMap colour_map(const ColourStats& from, const ColourStats& to, float strength);
 
 // image [pixels, 3] in place; not clamped.

@@ -72,16 +72,21 @@ ColourMap colour_map(const ColourStats& from, const ColourStats& to, float stren
   ColourMap map;
   if (from.weight <= 0 || to.weight <= 0) return map;
   constexpr float kFlat = 2.0f / 255;  // below two levels a ratio is noise
-  const auto ratio = [](float above, float below) {
-    return above < kFlat || below < kFlat ? 1.0f : std::clamp(above / below, 0.5f, 2.0f);
+  const auto ratio = [](float above, float below, float most) {
+    return above < kFlat || below < kFlat ? 1.0f : std::clamp(above / below, 1 / most, most);
   };
   const Rgb from_mean = ycc_to_rgb(from.mean[0], from.mean[1], from.mean[2]);
   const Rgb to_mean = ycc_to_rgb(to.mean[0], to.mean[1], to.mean[2]);
   const float a[3] = {from_mean.r, from_mean.g, from_mean.b}, b[3] = {to_mean.r, to_mean.g, to_mean.b};
-  const float contrast = ratio(to.deviation[0], from.deviation[0] * ratio(to.mean[0], from.mean[0]));
-  for (int c = 0; c < 3; ++c) {
-    map.m[4 * c] = 1 + strength * (contrast * ratio(b[c], a[c]) - 1);
-    map.t[c] = a[c] + strength * (b[c] - a[c]) - map.m[4 * c] * a[c];
+  const float luma[3] = {kLumaR, kLumaG, kLumaB};
+  const float gains[3] = {ratio(b[0], a[0], 2), ratio(b[1], a[1], 2), ratio(b[2], a[2], 2)};
+  float lit = 0;  // Y of `a` under the new light
+  for (int c = 0; c < 3; ++c) lit += luma[c] * gains[c] * a[c];
+  const float contrast = ratio(to.deviation[0], from.deviation[0] * lit / std::max(from.mean[0], kFlat), 1.25f);
+  for (int row = 0; row < 3; ++row) {
+    for (int c = 0; c < 3; ++c)
+      map.m[3 * row + c] += strength * ((row == c ? gains[c] - 1 : 0) + (contrast - 1) * luma[c] * gains[c]);
+    map.t[row] = strength * (b[row] - gains[row] * a[row] - (contrast - 1) * lit);
   }
   return map;
 }
