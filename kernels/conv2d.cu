@@ -1,0 +1,53 @@
+// Convolution on a card and on the emulator: which of the kernels takes a shape.
+//
+//   conv2d_simt*.cu     fp32 arithmetic, any shape
+//   conv2d_epilogue.cu  the backward epilogue, any shape
+#include "kernels/conv2d.h"
+
+#include <limits>
+#include <stdexcept>
+
+#include "kernels/conv2d_epilogue.h"
+#include "kernels/conv2d_simt.h"
+
+namespace doppel::DOPPEL_BACKEND {
+namespace {
+
+// The kernels number pixels, and the elements of one picture, with int, and look a filter's size beyond the last.
+void check_size(const Conv2d& conv) {
+  constexpr int64_t kMost = std::numeric_limits<int>::max() / 2;
+  const int64_t in = int64_t(conv.h) * conv.w, out = int64_t(conv.out_h()) * conv.out_w();
+  if (in * std::max(conv.n, conv.c) > kMost || out * std::max(conv.n, conv.k) > kMost ||
+      conv.weights() / conv.k > kMost)
+    throw std::invalid_argument("conv2d: more pixels or elements of a picture than CUDA kernels count");
+}
+
+}  // namespace
+
+ConvWorkspace conv2d_workspace(const Conv2d& conv, const Epilogue& epilogue, Stream) {
+  check(conv, epilogue);
+  check_size(conv);
+  ConvWorkspace bytes = simt_workspace(conv, epilogue);
+  bytes.backward_epilogue = epilogue_workspace(conv);
+  return bytes;
+}
+
+void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
+                  void* workspace, Stream stream) {
+  simt_fprop(y, x, w, b, conv, epilogue, workspace, stream);
+}
+
+void conv2d_backward_epilogue(void* dz, float* db, const void* dy, const void* y, const Conv2d& conv,
+                              const Epilogue& epilogue, void* workspace, Stream stream) {
+  launch_backward_epilogue(dz, db, dy, y, conv, epilogue, workspace, stream);
+}
+
+void conv2d_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream) {
+  simt_dgrad(dx, dz, w, conv, workspace, stream);
+}
+
+void conv2d_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream) {
+  simt_wgrad(dw, x, dz, conv, workspace, stream);
+}
+
+}  // namespace doppel::DOPPEL_BACKEND
