@@ -1,5 +1,6 @@
 // Convolution on a card and on the emulator: which of the kernels takes a shape.
 //
+//   conv2d_mma*.cu      bf16 on tensor cores, channels in multiples of 8
 //   conv2d_simt*.cu     fp32 arithmetic, any shape
 //   conv2d_epilogue.cu  the backward epilogue, any shape
 #include "kernels/conv2d.h"
@@ -8,6 +9,7 @@
 #include <stdexcept>
 
 #include "kernels/conv2d_epilogue.h"
+#include "kernels/conv2d_mma.h"
 #include "kernels/conv2d_simt.h"
 
 namespace doppel::DOPPEL_BACKEND {
@@ -27,14 +29,14 @@ void check_size(const Conv2d& conv) {
 ConvWorkspace conv2d_workspace(const Conv2d& conv, const Epilogue& epilogue, Stream) {
   check(conv, epilogue);
   check_size(conv);
-  ConvWorkspace bytes = simt_workspace(conv, epilogue);
+  ConvWorkspace bytes = (takes_mma(conv) ? mma_workspace : simt_workspace)(conv, epilogue);
   bytes.backward_epilogue = epilogue_workspace(conv);
   return bytes;
 }
 
 void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
                   void* workspace, Stream stream) {
-  simt_fprop(y, x, w, b, conv, epilogue, workspace, stream);
+  (takes_mma(conv) ? mma_fprop : simt_fprop)(y, x, w, b, conv, epilogue, workspace, stream);
 }
 
 void conv2d_backward_epilogue(void* dz, float* db, const void* dy, const void* y, const Conv2d& conv,
@@ -43,11 +45,11 @@ void conv2d_backward_epilogue(void* dz, float* db, const void* dy, const void* y
 }
 
 void conv2d_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream) {
-  simt_dgrad(dx, dz, w, conv, workspace, stream);
+  (takes_mma(conv) ? mma_dgrad : simt_dgrad)(dx, dz, w, conv, workspace, stream);
 }
 
 void conv2d_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream) {
-  simt_wgrad(dw, x, dz, conv, workspace, stream);
+  (takes_mma(conv) ? mma_wgrad : simt_wgrad)(dw, x, dz, conv, workspace, stream);
 }
 
 }  // namespace doppel::DOPPEL_BACKEND

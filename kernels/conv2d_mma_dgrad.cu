@@ -75,14 +75,6 @@ __global__ void __launch_bounds__(T::kThreads, T::kBlocks)
   });
 }
 
-// dx, the sum of partial [splits][count].
-__global__ void __launch_bounds__(kAddThreads) dgrad_add(Bf16* dx, const float* partial, int64_t count, int splits) {
-  const int64_t at = added_first();
-  if (at >= count) return;
-  const float4 v = add_partials(partial, at, count, splits);
-  store_vector(dx + at, Vector<Bf16, 4>{to_bf16(v.x), to_bf16(v.y), to_bf16(v.z), to_bf16(v.w)});
-}
-
 // ---- launchers ------------------------------------------------------------------------------------------------------
 
 // Pixels of the largest phase.
@@ -116,8 +108,7 @@ void mma_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void
          T::kShared},
         out, partial, static_cast<const Bf16*>(dz), static_cast<const Bf16*>(w), v, plan.splits, stream);
   });
-  const int64_t count = int64_t(v.n) * v.h * v.w * v.c;
-  if (partial) DOPPEL_KERNEL(dgrad_add).launch(adding_geometry(count), out, partial, count, plan.splits, stream);
+  if (partial) add_splits(dx, DType::bf16, partial, int64_t(v.n) * v.h * v.w * v.c, plan.splits, stream);
 }
 
 }  // namespace doppel::DOPPEL_BACKEND

@@ -78,21 +78,6 @@ __global__ void __launch_bounds__(T::kThreads, T::kBlocks)
   });
 }
 
-// y = shuffle(f(z + b)), z the sum of partial [splits][n p q][k]. Four channels a thread: they are of one run, since k
-// is a multiple of 8.
-template <typename Y>
-__global__ void __launch_bounds__(kAddThreads)
-    fprop_add(Y* y, const float* partial, const float* b, int64_t count, int splits, int q, int k, Epilogue epilogue) {
-  const int64_t at = added_first();
-  if (at >= count) return;
-  const int m = int(at / k), channel = int(at % k);
-  const float4 z = add_partials(partial, at, count, splits);
-  const auto f = [&](float v, int i) {
-    return from_float<Y>(activate(epilogue.activation, v + b[channel + i], epilogue.slope));
-  };
-  store_vector(y + Place{epilogue.shuffle, q, k}(m, channel), Vector<Y, 4>{f(z.x, 0), f(z.y, 1), f(z.z, 2), f(z.w, 3)});
-}
-
 // ---- launchers ------------------------------------------------------------------------------------------------------
 
 MmaPlan plan_of(const Conv2d& v) {
@@ -119,18 +104,13 @@ void mma_fprop(void* y, const void* x, const void* w, const float* b, const Conv
   const ConvShape v = shape_of(conv);
   float* const partial = by_partials(conv, epilogue) ? static_cast<float*>(workspace) : nullptr;
   const float slope = epilogue.activation == Activation::leaky_relu ? epilogue.slope : 1.0f;
-  const int64_t pixels = conv.out_pixels(), count = pixels * v.k;
+  const int64_t pixels = conv.out_pixels();
   with_tile(plan.tile, [&]<typename T>(T) {
     DOPPEL_KERNEL(fprop<T>).launch({{blocks_of<T>(pixels, v.k), 1, unsigned(plan.splits)}, T::kThreads, T::kShared},
                                    static_cast<Bf16*>(y), partial, static_cast<const Bf16*>(x),
                                    static_cast<const Bf16*>(w), b, v, slope, epilogue.shuffle, stream);
   });
-  if (!partial) return;
-  const auto add = [&]<typename Y>(Y) {
-    DOPPEL_KERNEL(fprop_add<Y>)
-        .launch(adding_geometry(count), static_cast<Y*>(y), partial, b, count, plan.splits, v.q, v.k, epilogue, stream);
-  };
-  conv.out_type == DType::f32 ? add(float{}) : add(Bf16{});
+  if (partial) finish_splits(y, partial, b, conv, epilogue, plan.splits, stream);
 }
 
 }  // namespace doppel::DOPPEL_BACKEND

@@ -5,6 +5,7 @@
 
 #include "kernels/conv2d_mma.h"
 #include "kernels/conv2d_mma_load.h"
+#include "kernels/conv2d_splits.h"
 
 namespace doppel::DOPPEL_BACKEND {
 
@@ -78,27 +79,6 @@ __device__ __forceinline__ void store_f32(float* out, const Accumulators<T>& acc
     if (m + row < rows && n + column < columns)
       store_vector(out + int64_t(m + row) * columns + n + column, make_float2(v0, v1));
   });
-}
-
-// ---- partial results ------------------------------------------------------------------------------------------------
-
-constexpr int kAddThreads = 256, kAddWidth = 4;
-
-// Results `at` .. at + 3 from partial [splits][count], added in the order of the parts.
-__device__ __forceinline__ float4 add_partials(const float* partial, int64_t at, int64_t count, int splits) {
-  float4 sum = load_vector<float4>(partial + at);
-  for (int i = 1; i < splits; ++i) {
-    const float4 v = load_vector<float4>(partial + i * count + at);
-    sum.x += v.x, sum.y += v.y, sum.z += v.z, sum.w += v.w;
-  }
-  return sum;
-}
-// The first of this thread's four results.
-__device__ __forceinline__ int64_t added_first() {
-  return (int64_t(blockIdx.x) * kAddThreads + threadIdx.x) * kAddWidth;
-}
-inline Geometry adding_geometry(int64_t count) {
-  return {blocks_for(count, kAddThreads * kAddWidth), kAddThreads};
 }
 
 }  // namespace doppel::DOPPEL_BACKEND

@@ -27,12 +27,6 @@ __global__ void __launch_bounds__(T::kThreads, T::kBlocks)
   store_f32(out + int64_t(blockIdx.z) * v.k * columns, acc, place.m, place.n, v.k, columns);
 }
 
-// dw, the sum of partial [splits][count].
-__global__ void __launch_bounds__(kAddThreads) wgrad_add(float* dw, const float* partial, int64_t count, int splits) {
-  const int64_t at = added_first();
-  if (at < count) store_vector(dw + at, add_partials(partial, at, count, splits));
-}
-
 // ---- launchers ------------------------------------------------------------------------------------------------------
 
 MmaPlan plan_of(const Conv2d& v) {
@@ -57,7 +51,7 @@ void mma_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, voi
         {{blocks_of<T>(v.k, count / v.k), 1, unsigned(plan.splits)}, T::kThreads, T::kShared}, partial ? partial : dw,
         static_cast<const Bf16*>(x), static_cast<const Bf16*>(dz), v, stream);
   });
-  if (partial) DOPPEL_KERNEL(wgrad_add).launch(adding_geometry(count), dw, partial, count, plan.splits, stream);
+  if (partial) add_splits(dw, DType::f32, partial, count, plan.splits, stream);
 }
 
 ConvWorkspace mma_workspace(const Conv2d& conv, const Epilogue& epilogue) {

@@ -1,5 +1,6 @@
 // Sums that several blocks share: each block leaves the sum of its part ("split") in fp32, and a second kernel adds the
-// splits, first to last. Private to kernels/conv2d*.cu and kernels/dense.cu.
+// splits, first to last. Workspaces are 64-byte aligned (kernels/conv2d.h). Private to kernels/conv2d*.cu and
+// kernels/dense.cu.
 #pragma once
 
 #include "kernels/conv2d.h"
