@@ -1,5 +1,6 @@
 // Convolution on a card and on the emulator: which of the kernels takes a shape.
 //
+//   conv2d_ends.cu      to at most 4 channels
 //   conv2d_simt*.cu     fp32 arithmetic, any shape
 //   conv2d_epilogue.cu  the backward epilogue, any shape
 #include "kernels/conv2d.h"
@@ -7,6 +8,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "kernels/conv2d_ends.h"
 #include "kernels/conv2d_epilogue.h"
 #include "kernels/conv2d_simt.h"
 
@@ -27,14 +29,19 @@ void check_size(const Conv2d& conv) {
 ConvWorkspace conv2d_workspace(const Conv2d& conv, const Epilogue& epilogue, Stream) {
   check(conv, epilogue);
   check_size(conv);
-  ConvWorkspace bytes = simt_workspace(conv, epilogue);
+  const ConvWorkspace ends = ends_workspace(conv, epilogue), rest = simt_workspace(conv, epilogue);
+  ConvWorkspace bytes;
+  bytes.fprop = takes_ends_fprop(conv) ? ends.fprop : rest.fprop;
   bytes.backward_epilogue = epilogue_workspace(conv);
+  bytes.dgrad = rest.dgrad;
+  bytes.wgrad = takes_ends_wgrad(conv) ? ends.wgrad : rest.wgrad;
   return bytes;
 }
 
 void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
                   void* workspace, Stream stream) {
-  simt_fprop(y, x, w, b, conv, epilogue, workspace, stream);
+  const auto fprop = takes_ends_fprop(conv) ? ends_fprop : simt_fprop;
+  fprop(y, x, w, b, conv, epilogue, workspace, stream);
 }
 
 void conv2d_backward_epilogue(void* dz, float* db, const void* dy, const void* y, const Conv2d& conv,
@@ -43,11 +50,13 @@ void conv2d_backward_epilogue(void* dz, float* db, const void* dy, const void* y
 }
 
 void conv2d_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream) {
-  simt_dgrad(dx, dz, w, conv, workspace, stream);
+  const auto dgrad = simt_dgrad;
+  dgrad(dx, dz, w, conv, workspace, stream);
 }
 
 void conv2d_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream) {
-  simt_wgrad(dw, x, dz, conv, workspace, stream);
+  const auto wgrad = takes_ends_wgrad(conv) ? ends_wgrad : simt_wgrad;
+  wgrad(dw, x, dz, conv, workspace, stream);
 }
 
 }  // namespace doppel::DOPPEL_BACKEND
