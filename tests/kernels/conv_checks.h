@@ -71,19 +71,29 @@ inline void check_launchers(const Conv2d& conv, const Epilogue& epilogue, uint64
   CHECK(run.dy.guards_intact());
 }
 
-// All launchers, in every combination of types.
-inline void check_conv(Conv2d conv, const std::vector<Epilogue>& epilogues, uint64_t seed, Stream stream) {
-  const std::vector<std::pair<DType, DType>> types = {
-      {DType::f32, DType::f32}, {DType::bf16, DType::bf16}, {DType::bf16, DType::f32}};
-  for (const auto& [type, out_type] : types) {
-    conv.type = type, conv.out_type = out_type;
-    bool gradients = true;  // once: they do not depend on the epilogue
-    for (const Epilogue& epilogue : epilogues) {
-      if (epilogue.shuffle && conv.k % 4 != 0) continue;
-      check_launchers(conv, epilogue, seed, gradients, stream);
-      gradients = false;
-    }
+// All launchers, for each epilogue.
+inline void check_epilogues(const Conv2d& conv, const std::vector<Epilogue>& epilogues, uint64_t seed, Stream stream) {
+  bool gradients = true;  // once: they do not depend on the epilogue
+  for (const Epilogue& epilogue : epilogues) {
+    if (epilogue.shuffle && conv.k % 4 != 0) continue;
+    check_launchers(conv, epilogue, seed, gradients, stream);
+    gradients = false;
   }
+}
+
+// `conv` in every combination of types.
+inline std::vector<Conv2d> in_all_types(Conv2d conv) {
+  std::vector<Conv2d> all;
+  for (const auto& [type, out_type] :
+       {std::pair{DType::f32, DType::f32}, std::pair{DType::bf16, DType::bf16}, std::pair{DType::bf16, DType::f32}}) {
+    conv.type = type, conv.out_type = out_type;
+    all.push_back(conv);
+  }
+  return all;
+}
+
+inline void check_conv(const Conv2d& conv, const std::vector<Epilogue>& epilogues, uint64_t seed, Stream stream) {
+  for (const Conv2d& typed : in_all_types(conv)) check_epilogues(typed, epilogues, seed, stream);
 }
 
 inline const std::vector<Epilogue> kAll = {kPlain, kLeaky, kSigmoid, kUp, kShuffle, kSigmoidShuffle};

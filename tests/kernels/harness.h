@@ -156,18 +156,22 @@ class Values {
 
 // ---- backends -------------------------------------------------------------------------------------------------------
 
-// Calls body(stream) for the emulator, with blocks and warps in three orders.
+// Calls body(stream) for the emulator, with blocks and warps in one order.
+template <typename Body>
+void on_emulator(emulator::Order order, Body&& body) {
+  constexpr const char* kNames[] = {"forward", "reverse", "shuffled"};
+  INFO("on the emulator, order " << kNames[int(order)]);
+  const emulator::Options before = emulator::options();
+  emulator::options().blocks = emulator::options().warps = order;
+  body(Stream{Device::emulator});
+  emulator::options() = before;
+}
+
+// The same in three orders.
 template <typename Body>
 void on_emulator(Body&& body) {
   using emulator::Order;
-  constexpr const char* kNames[] = {"forward", "reverse", "shuffled"};
-  for (const Order order : {Order::forward, Order::reverse, Order::shuffled}) {
-    INFO("on the emulator, order " << kNames[int(order)]);
-    const emulator::Options before = emulator::options();
-    emulator::options().blocks = emulator::options().warps = order;
-    body(Stream{Device::emulator});
-    emulator::options() = before;
-  }
+  for (const Order order : {Order::forward, Order::reverse, Order::shuffled}) on_emulator(order, body);
 }
 
 // Calls body(stream) for the card if there is one.

@@ -1,5 +1,7 @@
 // The CUDA kernels of convolution on the emulator and on the card, on small shapes: every launcher against the
 // double-precision reference.
+#include <memory>
+
 #include "kernels/conv_checks.h"
 
 using namespace doppel;
@@ -7,8 +9,11 @@ using namespace doppel::testing;
 
 namespace {
 
+// Each type in another of the emulator's orders: that the orders give the same bits is a test of its own.
 void check_kernels(const Conv2d& conv, const std::vector<Epilogue>& epilogues, uint64_t seed) {
-  on_emulator([&](Stream stream) { check_conv(conv, epilogues, seed, stream); });
+  int order = 0;
+  for (const Conv2d& typed : in_all_types(conv))
+    on_emulator(emulator::Order(order++ % 3), [&](Stream s) { check_epilogues(typed, epilogues, seed, s); });
   on_card([&](Stream stream) { check_conv(conv, epilogues, seed, stream); });
 }
 
@@ -83,38 +88,43 @@ TEST_CASE("conv2d kernels: the first autoencoder's layers at a 32nd of the width
   check_kernels(make_conv(1, 12, 12, 2, 3, 5, 5, 1, symmetric), {kSigmoid}, 58);
 }
 
+TEST_CASE("conv2d kernels: to at most four channels", "[conv2d][emulator]") {
+  check_kernels(make_conv(1, 9, 35, 11, 3, 5, 5, 1, Padding::symmetric), {kSigmoid, kPlain}, 100);
+  check_kernels(make_conv(2, 17, 8, 8, 4, 3, 5, 1, Padding::same), {kUp}, 101);
+  check_kernels(make_conv(1, 18, 12, 20, 1, 1, 1, 1, Padding::none), {kSigmoid}, 102);
+  Conv2d conv = make_conv(1, 12, 13, 5, 2, 5, 3, 1, Padding::none);
+  conv.pad_top = 4, conv.pad_bottom = 1, conv.pad_left = 0, conv.pad_right = 2;
+  check_kernels(conv, {kLeaky}, 103);
+}
+
 TEST_CASE("conv2d kernels: every run and order gives the same bits", "[conv2d][emulator]") {
-  Conv2d conv = make_conv(2, 13, 11, 12, 20, 3, 3, 2, Padding::same);
-  for (const DType type : {DType::f32, DType::bf16}) {
-    conv.type = conv.out_type = type;
-    ConvRun first(conv, kUp, 60, Stream{Device::emulator});
-    first.all();
-    on_emulator([&](Stream stream) {
-      ConvRun second(conv, kUp, 60, stream);
-      second.all();
-      CHECK(first.y.same_bits(second.y));
-      CHECK(first.dz.same_bits(second.dz));
-      CHECK(first.db.same_bits(second.db));
-      CHECK(first.dx.same_bits(second.dx));
-      CHECK(first.dw.same_bits(second.dw));
-    });
-    on_card([&](Stream stream) {
-      ConvRun one(conv, kUp, 60, stream), other(conv, kUp, 60, stream);
-      one.all();
-      other.all();
-      CHECK(one.y.same_bits(other.y));
-      CHECK(one.dz.same_bits(other.dz));
-      CHECK(one.db.same_bits(other.db));
-      CHECK(one.dx.same_bits(other.dx));
-      CHECK(one.dw.same_bits(other.dw));
-    });
-  }
+  const auto same_bits = [](const ConvRun& first, const ConvRun& second) {
+    CHECK(first.y.same_bits(second.y));
+    CHECK(first.dz.same_bits(second.dz));
+    CHECK(first.db.same_bits(second.db));
+    CHECK(first.dx.same_bits(second.dx));
+    CHECK(first.dw.same_bits(second.dw));
+  };
+  const auto run = [](const Conv2d& conv, const Epilogue& epilogue, Stream stream) {
+    auto made = std::make_unique<ConvRun>(conv, epilogue, 60, stream);
+    made->all();
+    return made;
+  };
+  const auto check = [&](const Conv2d& conv, const Epilogue& epilogue) {
+    INFO(describe(conv, epilogue));
+    const auto first = run(conv, epilogue, Stream{Device::emulator});
+    on_emulator([&](Stream stream) { same_bits(*first, *run(conv, epilogue, stream)); });
+    on_card([&](Stream stream) { same_bits(*run(conv, epilogue, stream), *run(conv, epilogue, stream)); });
+  };
+  for (const Conv2d& conv : in_all_types(make_conv(2, 13, 11, 12, 20, 3, 3, 2, Padding::same))) check(conv, kUp);
+  for (const Conv2d& conv : in_all_types(make_conv(1, 12, 11, 12, 3, 5, 5, 1, Padding::same))) check(conv, kSigmoid);
 }
 
 TEST_CASE("conv2d kernels: pointers that fit no vector give the same bits", "[conv2d][emulator]") {
   const Stream stream{Device::emulator};
   for (const DType type : {DType::f32, DType::bf16})
-    for (Conv2d conv : {make_conv(1, 5, 6, 12, 8, 3, 3, 1, Padding::same)}) {
+    for (Conv2d conv :
+         {make_conv(1, 5, 6, 12, 8, 3, 3, 1, Padding::same), make_conv(1, 9, 10, 8, 4, 3, 3, 1, Padding::same)}) {
       conv.type = conv.out_type = type;
       ConvRun run(conv, kUp, 70, stream);
       run.all();
