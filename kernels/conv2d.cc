@@ -1,9 +1,11 @@
-// What every backend's convolution shares: paddings and checks.
+// What every backend's convolution shares: paddings, checks, and the choice of the backend.
 #include "kernels/conv2d.h"
 
 #include <algorithm>
 #include <stdexcept>
 #include <string>
+
+#include "kernels/backends.h"
 
 namespace doppel {
 namespace {
@@ -47,6 +49,33 @@ void check(const Conv2d& c, const Epilogue& e) {
           c);
   require(c.type != DType::u8 && c.out_type != DType::u8, "operands are fp32 or bf16", c);
   require(!e.shuffle || c.k % 4 == 0, "the pixel shuffle needs k divisible by 4", c);
+}
+
+DOPPEL_BACKENDS(conv2d_workspace)
+ConvWorkspace conv2d_workspace(const Conv2d& conv, const Epilogue& epilogue, Stream stream) {
+  return DOPPEL_PICK(conv2d_workspace, stream)(conv, epilogue, stream);
+}
+
+DOPPEL_BACKENDS(conv2d_fprop)
+void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
+                  void* workspace, Stream stream) {
+  DOPPEL_PICK(conv2d_fprop, stream)(y, x, w, b, conv, epilogue, workspace, stream);
+}
+
+DOPPEL_BACKENDS(conv2d_backward_epilogue)
+void conv2d_backward_epilogue(void* dz, float* db, const void* dy, const void* y, const Conv2d& conv,
+                              const Epilogue& epilogue, void* workspace, Stream stream) {
+  DOPPEL_PICK(conv2d_backward_epilogue, stream)(dz, db, dy, y, conv, epilogue, workspace, stream);
+}
+
+DOPPEL_BACKENDS(conv2d_dgrad)
+void conv2d_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream) {
+  DOPPEL_PICK(conv2d_dgrad, stream)(dx, dz, w, conv, workspace, stream);
+}
+
+DOPPEL_BACKENDS(conv2d_wgrad)
+void conv2d_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream) {
+  DOPPEL_PICK(conv2d_wgrad, stream)(dw, x, dz, conv, workspace, stream);
 }
 
 }  // namespace doppel

@@ -12,6 +12,11 @@
 //   dx = sum over k, r, s of dz w          conv2d_dgrad
 //   dw = sum over n, p, q of dz x          conv2d_wgrad
 //
+// CPU: oneDNN's convolutions and matrix products. CUDA and emulator: hand-written kernels, chosen in kernels/conv2d.cu;
+// they count pixels and one picture's elements as int, and bf16 tensors with c and k multiples of 8 must lie at multiples
+// of 16 bytes; else they throw std::invalid_argument. On every backend sums have a fixed order that depends on the
+// shapes alone, so that the same inputs give the same bits.
+//
 // Every launcher writes (=) its outputs; none adds (+=). Outputs must not overlap inputs, except where said.
 #pragma once
 
@@ -19,6 +24,7 @@
 #include <cstdint>
 
 #include "kernels/activation.h"
+#include "kernels/both.h"
 #include "kernels/dtype.h"
 #include "kernels/stream.h"
 
@@ -33,10 +39,10 @@ struct Conv2d {
   DType type;      // x, w, dz, dx
   DType out_type;  // y, dy
 
-  int out_h() const { return (h + pad_top + pad_bottom - r) / stride + 1; }
-  int out_w() const { return (w + pad_left + pad_right - s) / stride + 1; }
-  int64_t out_pixels() const { return int64_t(n) * out_h() * out_w(); }
-  int64_t weights() const { return int64_t(k) * r * s * c; }
+  DOPPEL_BOTH int out_h() const { return (h + pad_top + pad_bottom - r) / stride + 1; }
+  DOPPEL_BOTH int out_w() const { return (w + pad_left + pad_right - s) / stride + 1; }
+  DOPPEL_BOTH int64_t out_pixels() const { return int64_t(n) * out_h() * out_w(); }
+  DOPPEL_BOTH int64_t weights() const { return int64_t(k) * r * s * c; }
   // Multiplications and additions of one of fprop, dgrad, wgrad, padding counted as if it were data.
   double flops() const { return 2.0 * double(out_pixels()) * double(weights()); }
   bool operator==(const Conv2d&) const = default;

@@ -7,7 +7,7 @@
 #include "kernels/parallel.h"
 #include "kernels/pixel_shuffle.h"
 
-namespace doppel {
+namespace doppel::on_cpu {
 namespace {
 
 // ---- which way ------------------------------------------------------------------------------------------------------
@@ -149,4 +149,4 @@ void conv2d_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, 
   (wgrad_by_product(conv) ? product::wgrad : direct::wgrad)(dw, x, dz, conv, workspace);
 }
 
-}  // namespace doppel
+}  // namespace doppel::on_cpu

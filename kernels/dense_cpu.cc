@@ -5,7 +5,7 @@
 #include "kernels/onednn_product.h"
 #include "kernels/parallel.h"
 
-namespace doppel {
+namespace doppel::on_cpu {
 namespace {
 
 using dnnl::memory;
@@ -64,4 +64,4 @@ void dense_wgrad(float* dw, float* db, const void* x, const void* dy, const Dens
     column_sums(db, static_cast<const float*>(dy), dense);
 }
 
-}  // namespace doppel
+}  // namespace doppel::on_cpu

@@ -29,15 +29,17 @@ inline std::string describe(const Conv2d& v, const Epilogue& e) {
 struct ConvRun {
   Conv2d conv;
   Epilogue epilogue;
+  Stream stream;
   Buffer x, w, b;
   Buffer y, dy, dz, db, dx, dw;
   ConvWorkspace sizes;
   bool workspaces_intact = true;
 
   // Weights are about 1 / sqrt(terms), so that z is about 1.
-  ConvRun(const Conv2d& v, const Epilogue& e, uint64_t seed)
+  ConvRun(const Conv2d& v, const Epilogue& e, uint64_t seed, Stream on = {})
       : conv(v),
         epilogue(e),
+        stream(on),
         x(v.type, uniform(seed, int64_t(v.n) * v.h * v.w * v.c)),
         w(v.type, scaled(uniform(seed + 1, v.weights()), 2 / std::sqrt(double(v.r * v.s * v.c)))),
         b(DType::f32, uniform(seed + 2, v.k, -0.5f, 0.5f)),
@@ -47,25 +49,25 @@ struct ConvRun {
         db(DType::f32, v.k),
         dx(v.type, x.count()),
         dw(DType::f32, v.weights()),
-        sizes(conv2d_workspace(v, e, {})) {
+        sizes(conv2d_workspace(v, e, on)) {
     check(conv, epilogue);
   }
 
   void fprop() {
     with_workspace(sizes.fprop,
-                   [&](void* p) { conv2d_fprop(y.data(), x.data(), w.data(), b.f32(), conv, epilogue, p, {}); });
+                   [&](void* p) { conv2d_fprop(y.data(), x.data(), w.data(), b.f32(), conv, epilogue, p, stream); });
   }
   void backward_epilogue() {
     const void* saved = epilogue.activation == Activation::none ? nullptr : y.data();
     with_workspace(sizes.backward_epilogue, [&](void* p) {
-      conv2d_backward_epilogue(dz.data(), db.f32(), dy.data(), saved, conv, epilogue, p, {});
+      conv2d_backward_epilogue(dz.data(), db.f32(), dy.data(), saved, conv, epilogue, p, stream);
     });
   }
   void dgrad() {
-    with_workspace(sizes.dgrad, [&](void* p) { conv2d_dgrad(dx.data(), dz.data(), w.data(), conv, p, {}); });
+    with_workspace(sizes.dgrad, [&](void* p) { conv2d_dgrad(dx.data(), dz.data(), w.data(), conv, p, stream); });
   }
   void wgrad() {
-    with_workspace(sizes.wgrad, [&](void* p) { conv2d_wgrad(dw.f32(), x.data(), dz.data(), conv, p, {}); });
+    with_workspace(sizes.wgrad, [&](void* p) { conv2d_wgrad(dw.f32(), x.data(), dz.data(), conv, p, stream); });
   }
   void all() { fprop(), backward_epilogue(), dgrad(), wgrad(); }
 

@@ -1,130 +1,58 @@
-// Convolution against the double-precision reference, over shapes, types and epilogues.
-#include "kernels/conv_runner.h"
+// Convolution against the double-precision reference, over shapes, types and epilogues: on the CPU, and on the card if
+// there is one (test_conv2d_emulator.cc has what the emulator runs).
+#include "kernels/conv_checks.h"
 
 using namespace doppel;
 using namespace doppel::testing;
 
 namespace {
 
-constexpr Epilogue kPlain{};
-constexpr Epilogue kLeaky{Activation::leaky_relu, 0.1f, false};
-constexpr Epilogue kSigmoid{Activation::sigmoid, 0, false};
-constexpr Epilogue kUp{Activation::leaky_relu, 0.1f, true};
-constexpr Epilogue kShuffle{Activation::none, 0, true};
-constexpr Epilogue kSigmoidShuffle{Activation::sigmoid, 0, true};
-
-// How much f can widen an error of z, and the error of evaluating f itself, relative to y.
-double widening(Activation f) {
-  return f == Activation::sigmoid ? 0.25 : 1;
+void check_fast(const Conv2d& conv, const std::vector<Epilogue>& epilogues, uint64_t seed) {
+  on_fast_backends([&](Stream stream) { check_conv(conv, epilogues, seed, stream); });
 }
-
-void check_fprop(ConvRun& run) {
-  const Conv2d& v = run.conv;
-  run.fprop();
-  const Doubles x = run.x.values(), w = run.w.values(), b = run.b.values();
-  const Doubles z = reference::conv2d_z(v, x, w, b);
-  const Doubles size = reference::conv2d_z(v, absolute(x), absolute(w), absolute(b));
-  const Doubles want = reference::conv2d_y(v, run.epilogue, z);
-  // The error of z moves with its element through the shuffle; the activation only narrows it.
-  Doubles allowed = scaled(size, widening(run.epilogue.activation) * sum_error(v.r * v.s * v.c + 1));
-  allowed = reference::conv2d_y(v, {Activation::none, 0, run.epilogue.shuffle}, allowed);
-  for (size_t i = 0; i < want.size(); ++i)
-    allowed[i] += std::abs(want[i]) * (8 * kRound + 1.01 * unit_roundoff(v.out_type));
-  CHECK(mismatch(run.y, want, allowed) == "");
-}
-
-void check_backward_epilogue(ConvRun& run) {
-  const Conv2d& v = run.conv;
-  run.backward_epilogue();
-  const Doubles dz = reference::conv2d_dz(v, run.epilogue, run.dy.values(), run.y.values());
-  const Doubles size = absolute(dz);
-  CHECK(mismatch(run.dz, dz, scaled(size, 4 * kRound + 1.01 * unit_roundoff(v.type))) == "");
-  // db may sum dz before or after its rounding to `type`.
-  const double rounding = v.type == DType::bf16 ? unit_roundoff(DType::bf16) : 0;
-  CHECK(mismatch(run.db, reference::conv2d_db(v, dz),
-                 scaled(reference::conv2d_db(v, size), sum_error(double(v.out_pixels())) + rounding)) == "");
-}
-
-void check_gradients(ConvRun& run) {
-  const Conv2d& v = run.conv;
-  run.dgrad();
-  run.wgrad();
-  const Doubles x = run.x.values(), w = run.w.values(), dz = run.dz.values();
-  const Doubles dx = reference::conv2d_dx(v, dz, w);
-  Doubles allowed = scaled(reference::conv2d_dx(v, absolute(dz), absolute(w)), sum_error(v.r * v.s * v.k));
-  for (size_t i = 0; i < dx.size(); ++i) allowed[i] += std::abs(dx[i]) * 1.01 * unit_roundoff(v.type);
-  CHECK(mismatch(run.dx, dx, allowed) == "");
-  CHECK(mismatch(run.dw, reference::conv2d_dw(v, x, dz),
-                 scaled(reference::conv2d_dw(v, absolute(x), absolute(dz)), sum_error(double(v.out_pixels())))) == "");
-}
-
-// All launchers, in every combination of types.
-void check_conv(Conv2d conv, const std::vector<Epilogue>& epilogues, uint64_t seed) {
-  const std::vector<std::pair<DType, DType>> types = {
-      {DType::f32, DType::f32}, {DType::bf16, DType::bf16}, {DType::bf16, DType::f32}};
-  for (const auto& [type, out_type] : types) {
-    conv.type = type, conv.out_type = out_type;
-    bool gradients_checked = false;  // they do not depend on the epilogue
-    for (const Epilogue& epilogue : epilogues) {
-      if (epilogue.shuffle && conv.k % 4 != 0) continue;
-      INFO(describe(conv, epilogue));
-      ConvRun run(conv, epilogue, seed);
-      check_fprop(run);
-      check_backward_epilogue(run);
-      if (!gradients_checked) check_gradients(run);
-      gradients_checked = true;
-      CHECK(run.workspaces_intact);
-      CHECK(run.x.guards_intact());
-      CHECK(run.w.guards_intact());
-      CHECK(run.dy.guards_intact());
-    }
-  }
-}
-
-const std::vector<Epilogue> kAll = {kPlain, kLeaky, kSigmoid, kUp, kShuffle, kSigmoidShuffle};
 
 }  // namespace
 
 TEST_CASE("conv2d: minimal shapes", "[conv2d]") {
-  check_conv(make_conv(1, 1, 1, 1, 1, 1, 1, 1, Padding::none), kAll, 1);
-  check_conv(make_conv(1, 1, 1, 1, 4, 1, 1, 2, Padding::none), kAll, 2);
-  check_conv(make_conv(1, 1, 1, 3, 4, 5, 5, 2, Padding::same), kAll, 3);  // the filter is larger than the picture
-  check_conv(make_conv(1, 2, 2, 3, 4, 5, 5, 1, Padding::symmetric), kAll, 4);
-  check_conv(make_conv(1, 3, 3, 16, 3, 3, 3, 1, Padding::none), kAll, 5);  // one output pixel
+  check_fast(make_conv(1, 1, 1, 1, 1, 1, 1, 1, Padding::none), kAll, 1);
+  check_fast(make_conv(1, 1, 1, 1, 4, 1, 1, 2, Padding::none), kAll, 2);
+  check_fast(make_conv(1, 1, 1, 3, 4, 5, 5, 2, Padding::same), kAll, 3);  // the filter is larger than the picture
+  check_fast(make_conv(1, 2, 2, 3, 4, 5, 5, 1, Padding::symmetric), kAll, 4);
+  check_fast(make_conv(1, 3, 3, 16, 3, 3, 3, 1, Padding::none), kAll, 5);  // one output pixel
 }
 
 TEST_CASE("conv2d: odd and prime shapes", "[conv2d]") {
   uint64_t seed = 10;
   for (const int stride : {1, 2})
     for (const Padding padding : {Padding::same, Padding::symmetric, Padding::none}) {
-      check_conv(make_conv(1, 7, 11, 5, 12, 3, 3, stride, padding), kAll, ++seed);
-      check_conv(make_conv(2, 9, 7, 17, 3, 5, 5, stride, padding), kAll, ++seed);
-      check_conv(make_conv(3, 8, 8, 16, 16, 1, 1, stride, padding), kAll, ++seed);
-      check_conv(make_conv(1, 9, 8, 3, 20, 7, 7, stride, padding), kAll, ++seed);
-      check_conv(make_conv(2, 5, 6, 1, 1, 3, 5, stride, padding), kAll, ++seed);
-      check_conv(make_conv(5, 6, 5, 33, 13, 5, 1, stride, padding), kAll, ++seed);
+      check_fast(make_conv(1, 7, 11, 5, 12, 3, 3, stride, padding), kAll, ++seed);
+      check_fast(make_conv(2, 9, 7, 17, 3, 5, 5, stride, padding), kAll, ++seed);
+      check_fast(make_conv(3, 8, 8, 16, 16, 1, 1, stride, padding), kAll, ++seed);
+      check_fast(make_conv(1, 9, 8, 3, 20, 7, 7, stride, padding), kAll, ++seed);
+      check_fast(make_conv(2, 5, 6, 1, 1, 3, 5, stride, padding), kAll, ++seed);
+      check_fast(make_conv(5, 6, 5, 33, 13, 5, 1, stride, padding), kAll, ++seed);
     }
 }
 
 TEST_CASE("conv2d: unequal paddings", "[conv2d]") {
   Conv2d conv = make_conv(2, 6, 7, 5, 8, 5, 3, 1, Padding::none);
   conv.pad_top = 4, conv.pad_bottom = 1, conv.pad_left = 0, conv.pad_right = 2;
-  check_conv(conv, kAll, 60);
+  check_fast(conv, kAll, 60);
   conv.stride = 2;
-  check_conv(conv, kAll, 61);
+  check_fast(conv, kAll, 61);
 }
 
 TEST_CASE("conv2d: the first autoencoder's layers at reduced width", "[conv2d]") {
   const Padding same = Padding::same, symmetric = Padding::symmetric;
-  check_conv(make_conv(2, 64, 64, 3, 16, 5, 5, 2, same), {kLeaky}, 70);
-  check_conv(make_conv(2, 32, 32, 16, 32, 5, 5, 2, same), {kLeaky}, 71);
-  check_conv(make_conv(2, 16, 16, 32, 64, 5, 5, 2, same), {kLeaky}, 72);
-  check_conv(make_conv(2, 8, 8, 64, 64, 5, 5, 2, same), {kLeaky}, 73);
-  check_conv(make_conv(4, 4, 4, 64, 128, 3, 3, 1, symmetric), {kUp}, 74);
-  check_conv(make_conv(2, 8, 8, 32, 64, 3, 3, 1, symmetric), {kUp}, 75);
-  check_conv(make_conv(2, 16, 16, 16, 32, 3, 3, 1, symmetric), {kUp}, 76);
-  check_conv(make_conv(2, 32, 32, 8, 16, 3, 3, 1, symmetric), {kUp}, 77);
-  check_conv(make_conv(2, 64, 64, 4, 3, 5, 5, 1, symmetric), {kSigmoid}, 78);
+  check_fast(make_conv(2, 64, 64, 3, 16, 5, 5, 2, same), {kLeaky}, 70);
+  check_fast(make_conv(2, 32, 32, 16, 32, 5, 5, 2, same), {kLeaky}, 71);
+  check_fast(make_conv(2, 16, 16, 32, 64, 5, 5, 2, same), {kLeaky}, 72);
+  check_fast(make_conv(2, 8, 8, 64, 64, 5, 5, 2, same), {kLeaky}, 73);
+  check_fast(make_conv(4, 4, 4, 64, 128, 3, 3, 1, symmetric), {kUp}, 74);
+  check_fast(make_conv(2, 8, 8, 32, 64, 3, 3, 1, symmetric), {kUp}, 75);
+  check_fast(make_conv(2, 16, 16, 16, 32, 3, 3, 1, symmetric), {kUp}, 76);
+  check_fast(make_conv(2, 32, 32, 8, 16, 3, 3, 1, symmetric), {kUp}, 77);
+  check_fast(make_conv(2, 64, 64, 4, 3, 5, 5, 1, symmetric), {kSigmoid}, 78);
 }
 
 TEST_CASE("conv2d: SAME padding is TensorFlow's", "[conv2d]") {

@@ -1,0 +1,114 @@
+// dx [n h w, c] = pixels of dz [n h w, r s k] times filters [r s k, c]: dz read along the sum, the filters across it.
+//
+// With stride 2 a pixel of x was seen through every other tap only, in each direction those of one parity. So the
+// pixels fall into four phases, each a product of its own with a quarter of the taps (of 5 x 5: 9, 6, 6, 4) and without
+// a product by zero. docs/kernels/conv2d.md.
+#include "kernels/conv2d_mma_store.h"
+
+namespace doppel::DOPPEL_BACKEND {
+namespace {
+
+// One direction of a phase: x pixels first, first + stride, .. and taps tap, tap + stride, ..; the first of the pixels
+// was seen through the first of the taps by output pixel `out`. Pixel i and tap j belong to output out + i - j.
+struct Phase {
+  int first, pixels, tap, taps, out;
+};
+DOPPEL_BOTH inline Phase phase_of(int parity, int size, int filter, int pad, int stride) {
+  Phase p;
+  p.tap = parity;
+  p.taps = (filter - parity + stride - 1) / stride;
+  p.first = stride == 2 ? (parity + pad) % 2 : 0;
+  p.pixels = (size - p.first + stride - 1) / stride;
+  p.out = (p.first + pad - parity) / stride;
+  return p;
+}
+
+// ---- kernels --------------------------------------------------------------------------------------------------------
+
+// A tile of one phase of dx; or, if `partial` [splits][n h w][c] is not null, a part of its sum. blockIdx.z is the
+// phase times the splits plus the part; phases with more taps come first.
+template <typename T>
+__global__ void __launch_bounds__(T::kThreads, T::kBlocks)
+    dgrad(Bf16* dx, float* partial, const Bf16* dz, const Bf16* w, ConvShape v, int splits) {
+  DOPPEL_SHARED_DYNAMIC(shared);
+  const int phase = int(blockIdx.z) / splits, part = int(blockIdx.z) % splits;
+  const Phase down = phase_of(phase / v.stride, v.h, v.r, v.pad_top, v.stride);
+  const Phase right = phase_of(phase % v.stride, v.w, v.s, v.pad_left, v.stride);
+  const BlockPlace<T> place(v.c);
+  const int rows = v.n * down.pixels * right.pixels;
+  if (place.m >= rows) return;  // the grid is that of the largest phase
+
+  const PixelRows<T> pixels({dz, v.p, v.q, v.k}, [&](int row, int& image, int& y, int& x) {
+    const int m = place.m + row, line = m / right.pixels;
+    image = line / down.pixels;
+    y = line % down.pixels + down.out;
+    x = m % right.pixels + right.out;
+    return m < rows;
+  });
+  const FilterColumns<T> filters(w, v, place.n);
+  const Steps steps(down.taps * right.taps * ceil_div(v.k, kMmaStep), part, splits);
+  TapWalk walk(right.taps > 0 ? right.taps : 1, v.k, steps.begin);  // a 1 x 1 filter has phases without a tap
+
+  Accumulators<T> acc;
+  multiply<T, true, false>(acc, shared, steps.end - steps.begin, [&](unsigned char* stage) {
+    pixels.load(stage, -walk.r, -walk.s, walk.c);
+    filters.load(stage + T::kBytesA, down.tap + walk.r * v.stride, right.tap + walk.s * v.stride, walk.c);
+    walk.next();
+  });
+
+  const auto index = [&](int m, int channel) {
+    const int line = m / right.pixels, image = line / down.pixels;
+    const int y = line % down.pixels * v.stride + down.first, x = m % right.pixels * v.stride + right.first;
+    return (int64_t(image * v.h + y) * v.w + x) * v.c + channel;
+  };
+  if (partial) {
+    float* const out = partial + int64_t(part) * v.n * v.h * v.w * v.c;
+    for_pairs(acc, [&](int row, int column, float v0, float v1) {
+      const int m = place.m + row, channel = place.n + column;
+      if (m < rows && channel < v.c) store_vector(out + index(m, channel), make_float2(v0, v1));
+    });
+    return;
+  }
+  for_units(acc, shared, [&](int row, int column, const uint4& unit) {
+    const int m = place.m + row, channel = place.n + column;
+    if (m < rows && channel < v.c) store_vector(dx + index(m, channel), unit);
+  });
+}
+
+// ---- launchers ------------------------------------------------------------------------------------------------------
+
+// Pixels of the largest phase.
+int64_t phase_pixels(const Conv2d& v) {
+  return int64_t(v.n) * ceil_div(v.h, v.stride) * ceil_div(v.w, v.stride);
+}
+
+MmaPlan plan_of(const Conv2d& v) {
+  const int phases = v.stride * v.stride;
+  return mma_plan(phase_pixels(v), v.c, int64_t(ceil_div(v.r * v.s, phases)) * ceil_div(v.k, kMmaStep), phases);
+}
+
+}  // namespace
+
+size_t mma_dgrad_workspace(const Conv2d& conv) {
+  const int splits = plan_of(conv).splits;
+  return splits > 1 ? size_t(splits) * size_t(conv.n) * size_t(conv.h) * size_t(conv.w) * size_t(conv.c) * sizeof(float)
+                    : 0;
+}
+
+void mma_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream) {
+  require_units(dx, dz, w);
+  const MmaPlan plan = plan_of(conv);
+  const ConvShape v = shape_of(conv);
+  float* const partial = plan.splits > 1 ? static_cast<float*>(workspace) : nullptr;
+  Bf16* const out = static_cast<Bf16*>(dx);
+  with_tile(plan.tile, [&]<typename T>(T) {
+    DOPPEL_KERNEL(dgrad<T>).launch(
+        {{blocks_of<T>(phase_pixels(conv), v.c), 1, unsigned(plan.splits * v.stride * v.stride)},
+         T::kThreads,
+         T::kShared},
+        out, partial, static_cast<const Bf16*>(dz), static_cast<const Bf16*>(w), v, plan.splits, stream);
+  });
+  if (partial) add_splits(dx, DType::bf16, partial, int64_t(v.n) * v.h * v.w * v.c, plan.splits, stream);
+}
+
+}  // namespace doppel::DOPPEL_BACKEND

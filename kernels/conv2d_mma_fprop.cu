@@ -1,0 +1,116 @@
+// z [n p q, k] = pixels [n p q, r s c] times filters [r s c, k], both read along the sum. docs/kernels/conv2d.md.
+#include "kernels/conv2d_mma_store.h"
+
+namespace doppel::DOPPEL_BACKEND {
+namespace {
+
+// The index in y of z[m, k]. With the shuffle a pixel's first k / 2 channels go to the upper of its two rows, the
+// others to the lower (kernels/pixel_shuffle.h), each as one run.
+struct Place {
+  bool shuffle;
+  int q, k;
+  __device__ __forceinline__ int64_t operator()(int m, int channel) const {
+    if (!shuffle) return int64_t(m) * k + channel;
+    const int line = m / q, run = k / 2, lower = channel >= run;
+    return (int64_t(2 * line + lower) * q + m % q) * run + channel - lower * run;
+  }
+};
+
+// acc = leaky ReLU(acc + b), of the channels from n on. Slope 1 is no activation.
+template <typename T>
+__device__ __forceinline__ void finish(Accumulators<T>& acc, const float* b, float slope, int n, int k) {
+  const int column = n + warp_column<T>() + lane() % 4 * 2;
+#pragma unroll
+  for (int j = 0; j < Accumulators<T>::kColumns; ++j) {
+    const bool inside = column + j * 8 < k;
+    const float bias[2] = {inside ? b[column + j * 8] : 0.0f, inside ? b[column + j * 8 + 1] : 0.0f};
+#pragma unroll
+    for (int i = 0; i < Accumulators<T>::kRows; ++i)
+#pragma unroll
+      for (int e = 0; e < 4; ++e)
+        acc.v[i][j][e] = activate(Activation::leaky_relu, acc.v[i][j][e] + bias[e % 2], slope);
+  }
+}
+
+// ---- kernels --------------------------------------------------------------------------------------------------------
+
+// A tile of z. Either y = shuffle(leaky ReLU(z + b)), bf16; or, if `partial` [gridDim.z][n p q][k] is not null, part
+// blockIdx.z of the sum.
+template <typename T>
+__global__ void __launch_bounds__(T::kThreads, T::kBlocks)
+    fprop(Bf16* y, float* partial, const Bf16* x, const Bf16* w, const float* b, ConvShape v, float slope,
+          bool shuffle) {
+  DOPPEL_SHARED_DYNAMIC(shared);
+  const int pixels = v.n * v.p * v.q;
+  const BlockPlace<T> place(v.k);
+  const PixelRows<T> rows({x, v.h, v.w, v.c}, [&](int row, int& image, int& top, int& left) {
+    const int m = place.m + row, line = m / v.q;
+    image = line / v.p;
+    top = line % v.p * v.stride - v.pad_top;
+    left = m % v.q * v.stride - v.pad_left;
+    return m < pixels;
+  });
+  const FilterRows<T> filters(w, v, place.n);
+  const Steps steps(v.r * v.s * ceil_div(v.c, kMmaStep), int(blockIdx.z), int(gridDim.z));
+  TapWalk walk(v.s, v.c, steps.begin);
+
+  Accumulators<T> acc;
+  multiply<T, true, true>(acc, shared, steps.end - steps.begin, [&](unsigned char* stage) {
+    rows.load(stage, walk.r, walk.s, walk.c);
+    filters.load(stage + T::kBytesA, walk.r, walk.s, walk.c);
+    walk.next();
+  });
+
+  if (partial) {
+    store_f32(partial + int64_t(blockIdx.z) * pixels * v.k, acc, place.m, place.n, pixels, v.k);
+    return;
+  }
+  finish(acc, b, slope, place.n, v.k);
+  const Place to{shuffle, v.q, v.k};
+  // With the shuffle and an odd number of units, the middle one falls into two runs.
+  const bool whole = !shuffle || v.k % (2 * kUnit) == 0;
+  for_units(acc, shared, [&](int row, int column, const uint4& unit) {
+    const int m = place.m + row, channel = place.n + column;
+    if (m >= pixels || channel >= v.k) return;
+    if (whole) return store_vector(y + to(m, channel), unit);
+    store_vector(y + to(m, channel), make_uint2(unit.x, unit.y));
+    store_vector(y + to(m, channel + 4), make_uint2(unit.z, unit.w));
+  });
+}
+
+// ---- launchers ------------------------------------------------------------------------------------------------------
+
+MmaPlan plan_of(const Conv2d& v) {
+  return mma_plan(v.out_pixels(), v.k, int64_t(v.r) * v.s * ceil_div(v.c, kMmaStep));
+}
+
+// Whether z goes through memory: when its sum is split, and for the epilogues of last layers, which are rarely wide
+// enough to be computed here.
+bool by_partials(const Conv2d& v, const Epilogue& e) {
+  return plan_of(v).splits > 1 || e.activation == Activation::sigmoid || v.out_type == DType::f32;
+}
+
+}  // namespace
+
+size_t mma_fprop_workspace(const Conv2d& conv, const Epilogue& epilogue) {
+  if (!by_partials(conv, epilogue)) return 0;
+  return size_t(plan_of(conv).splits) * size_t(conv.out_pixels() * conv.k) * sizeof(float);
+}
+
+void mma_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
+               void* workspace, Stream stream) {
+  require_units(y, x, w);
+  const MmaPlan plan = plan_of(conv);
+  const ConvShape v = shape_of(conv);
+  float* const partial = by_partials(conv, epilogue) ? static_cast<float*>(workspace) : nullptr;
+  const float slope = epilogue.activation == Activation::leaky_relu ? epilogue.slope : 1.0f;
+  const int64_t pixels = conv.out_pixels();
+  with_tile(plan.tile, [&]<typename T>(T) {
+    DOPPEL_KERNEL(fprop<T>).launch({{blocks_of<T>(pixels, v.k), 1, unsigned(plan.splits)}, T::kThreads, T::kShared},
+                                   static_cast<Bf16*>(y), partial, static_cast<const Bf16*>(x),
+                                   static_cast<const Bf16*>(w), b, v, slope, epilogue.shuffle, stream);
+  });
+  if (partial) finish_splits(y, partial, b, conv, epilogue, plan.splits, stream);
+}
+
+}  // namespace doppel::DOPPEL_BACKEND

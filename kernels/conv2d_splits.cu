@@ -1,0 +1,86 @@
+// Second step of sums that several blocks share: bound by memory. Four neighbours a thread where they fit the pointers,
+// else one.
+#include "kernels/conv2d_splits.h"
+
+#include "kernels/conv2d_output.h"
+
+namespace doppel::DOPPEL_BACKEND {
+namespace {
+
+constexpr int kThreads = 256;
+
+// ---- kernels --------------------------------------------------------------------------------------------------------
+
+template <int Width>
+__device__ __forceinline__ Vector<float, Width> sum_of_splits(const float* partial, int64_t i, int64_t count,
+                                                              int splits) {
+  using V = Vector<float, Width>;
+  V sum = load_vector<V>(partial + i);
+#pragma unroll 4
+  for (int split = 1; split < splits; ++split) {
+    const V part = load_vector<V>(partial + split * count + i);
+#pragma unroll
+    for (int j = 0; j < Width; ++j) sum.v[j] += part.v[j];
+  }
+  return sum;
+}
+
+template <int Width>
+__device__ __forceinline__ void store_outputs(void* out, int64_t at, const Vector<float, Width>& values, DType type) {
+  if constexpr (Width == 4)
+    store_output_quad(out, at, values, type);
+  else
+    store_output(out, at, values.v[0], type);
+}
+
+template <int Width>
+__global__ void __launch_bounds__(kThreads)
+    add_kernel(void* out, DType type, const float* partial, int64_t count, int splits) {
+  const int64_t i = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * Width;
+  if (i < count) store_outputs(out, i, sum_of_splits<Width>(partial, i, count, splits), type);
+}
+
+template <int Width>
+__global__ void __launch_bounds__(kThreads)
+    finish_kernel(void* y, const float* partial, const float* b, Conv2d conv, Epilogue epilogue, int splits) {
+  const int64_t i = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * Width, count = conv.out_pixels() * conv.k;
+  if (i >= count) return;
+  const int k = int(i % conv.k), pixel = int(i / conv.k);
+  Vector<float, Width> z = sum_of_splits<Width>(partial, i, count, splits);
+#pragma unroll
+  for (int j = 0; j < Width; ++j) z.v[j] = finish_output(z.v[j], b[k + j], epilogue);
+  store_outputs(y, output_offset(conv, epilogue.shuffle, 0, pixel / conv.out_w(), pixel % conv.out_w(), k), z,
+                conv.out_type);
+}
+
+template <int Width>
+Geometry geometry(int64_t count) {
+  return {blocks_for(count, kThreads * Width), kThreads};
+}
+
+// Whether quads of `type` may be stored at `out`.
+bool takes_quads(const void* out, DType type) {
+  return type == DType::bf16 ? is_aligned<Vector<Bf16, 4>>(out) : is_aligned<Vector<float, 4>>(out);
+}
+
+}  // namespace
+
+// ---- launchers ------------------------------------------------------------------------------------------------------
+
+void add_splits(void* out, DType type, const float* partial, int64_t count, int splits, Stream stream) {
+  if (count % 4 == 0 && takes_quads(out, type))
+    DOPPEL_KERNEL(add_kernel<4>).launch(geometry<4>(count), out, type, partial, count, splits, stream);
+  else
+    DOPPEL_KERNEL(add_kernel<1>).launch(geometry<1>(count), out, type, partial, count, splits, stream);
+}
+
+void finish_splits(void* y, const float* partial, const float* b, const Conv2d& conv, const Epilogue& epilogue,
+                   int splits, Stream stream) {
+  const int64_t count = conv.out_pixels() * conv.k;
+  if (output_vector(conv, epilogue.shuffle) == 4 && takes_quads(y, conv.out_type))
+    DOPPEL_KERNEL(finish_kernel<4>).launch(geometry<4>(count), y, partial, b, conv, epilogue, splits, stream);
+  else
+    DOPPEL_KERNEL(finish_kernel<1>).launch(geometry<1>(count), y, partial, b, conv, epilogue, splits, stream);
+}
+
+}  // namespace doppel::DOPPEL_BACKEND

@@ -1,0 +1,18 @@
+// Sums that several blocks share: each block leaves the sum of its part ("split") in fp32, and a second kernel adds the
+// splits, first to last. Workspaces are 64-byte aligned (kernels/conv2d.h). Private to kernels/conv2d*.cu and
+// kernels/dense.cu.
+#pragma once
+
+#include "kernels/conv2d.h"
+#include "kernels/device/platform.h"
+
+namespace doppel::DOPPEL_BACKEND {
+
+// out[i] = the sum over s of partial[s * count + i], rounded to `type`.
+void add_splits(void* out, DType type, const float* partial, int64_t count, int splits, Stream stream);
+
+// The same for z, partial[split][N,P,Q,K], followed by bias and epilogue.
+void finish_splits(void* y, const float* partial, const float* b, const Conv2d& conv, const Epilogue& epilogue,
+                   int splits, Stream stream);
+
+}  // namespace doppel::DOPPEL_BACKEND

@@ -1,0 +1,101 @@
+// Each launcher of kernels/conv2d.h against the double-precision reference.
+#pragma once
+
+#include "kernels/conv_runner.h"
+
+namespace doppel::testing {
+
+inline constexpr Epilogue kPlain{};
+inline constexpr Epilogue kLeaky{Activation::leaky_relu, 0.1f, false};
+inline constexpr Epilogue kSigmoid{Activation::sigmoid, 0, false};
+inline constexpr Epilogue kUp{Activation::leaky_relu, 0.1f, true};
+inline constexpr Epilogue kShuffle{Activation::none, 0, true};
+inline constexpr Epilogue kSigmoidShuffle{Activation::sigmoid, 0, true};
+
+// How much f can widen an error of z, and the error of evaluating f itself, relative to y.
+inline double widening(Activation f) {
+  return f == Activation::sigmoid ? 0.25 : 1;
+}
+
+inline void check_fprop(ConvRun& run) {
+  const Conv2d& v = run.conv;
+  run.fprop();
+  const Doubles x = run.x.values(), w = run.w.values(), b = run.b.values();
+  const Doubles z = reference::conv2d_z(v, x, w, b);
+  const Doubles size = reference::conv2d_z(v, absolute(x), absolute(w), absolute(b));
+  const Doubles want = reference::conv2d_y(v, run.epilogue, z);
+  // The error of z moves with its element through the shuffle; the activation only narrows it.
+  Doubles allowed = scaled(size, widening(run.epilogue.activation) * sum_error(v.r * v.s * v.c + 1));
+  allowed = reference::conv2d_y(v, {Activation::none, 0, run.epilogue.shuffle}, allowed);
+  for (size_t i = 0; i < want.size(); ++i)
+    allowed[i] += std::abs(want[i]) * (8 * kRound + 1.01 * unit_roundoff(v.out_type));
+  CHECK(mismatch(run.y, want, allowed) == "");
+}
+
+inline void check_backward_epilogue(ConvRun& run) {
+  const Conv2d& v = run.conv;
+  run.backward_epilogue();
+  const Doubles dz = reference::conv2d_dz(v, run.epilogue, run.dy.values(), run.y.values());
+  const Doubles size = absolute(dz);
+  CHECK(mismatch(run.dz, dz, scaled(size, 4 * kRound + 1.01 * unit_roundoff(v.type))) == "");
+  // db may sum dz before or after its rounding to `type`.
+  const double rounding = v.type == DType::bf16 ? unit_roundoff(DType::bf16) : 0;
+  CHECK(mismatch(run.db, reference::conv2d_db(v, dz),
+                 scaled(reference::conv2d_db(v, size), sum_error(double(v.out_pixels())) + rounding)) == "");
+}
+
+inline void check_gradients(ConvRun& run) {
+  const Conv2d& v = run.conv;
+  run.dgrad();
+  run.wgrad();
+  const Doubles x = run.x.values(), w = run.w.values(), dz = run.dz.values();
+  const Doubles dx = reference::conv2d_dx(v, dz, w);
+  Doubles allowed = scaled(reference::conv2d_dx(v, absolute(dz), absolute(w)), sum_error(v.r * v.s * v.k));
+  for (size_t i = 0; i < dx.size(); ++i) allowed[i] += std::abs(dx[i]) * 1.01 * unit_roundoff(v.type);
+  CHECK(mismatch(run.dx, dx, allowed) == "");
+  CHECK(mismatch(run.dw, reference::conv2d_dw(v, x, dz),
+                 scaled(reference::conv2d_dw(v, absolute(x), absolute(dz)), sum_error(double(v.out_pixels())))) == "");
+}
+
+// All launchers, for one combination of types.
+inline void check_launchers(const Conv2d& conv, const Epilogue& epilogue, uint64_t seed, bool gradients,
+                            Stream stream) {
+  INFO(describe(conv, epilogue));
+  ConvRun run(conv, epilogue, seed, stream);
+  check_fprop(run);
+  check_backward_epilogue(run);
+  if (gradients) check_gradients(run);
+  CHECK(run.workspaces_intact);
+  CHECK(run.x.guards_intact());
+  CHECK(run.w.guards_intact());
+  CHECK(run.dy.guards_intact());
+}
+
+// All launchers, for each epilogue.
+inline void check_epilogues(const Conv2d& conv, const std::vector<Epilogue>& epilogues, uint64_t seed, Stream stream) {
+  bool gradients = true;  // once: they do not depend on the epilogue
+  for (const Epilogue& epilogue : epilogues) {
+    if (epilogue.shuffle && conv.k % 4 != 0) continue;
+    check_launchers(conv, epilogue, seed, gradients, stream);
+    gradients = false;
+  }
+}
+
+// `conv` in every combination of types.
+inline std::vector<Conv2d> in_all_types(Conv2d conv) {
+  std::vector<Conv2d> all;
+  for (const auto& [type, out_type] :
+       {std::pair{DType::f32, DType::f32}, std::pair{DType::bf16, DType::bf16}, std::pair{DType::bf16, DType::f32}}) {
+    conv.type = type, conv.out_type = out_type;
+    all.push_back(conv);
+  }
+  return all;
+}
+
+inline void check_conv(const Conv2d& conv, const std::vector<Epilogue>& epilogues, uint64_t seed, Stream stream) {
+  for (const Conv2d& typed : in_all_types(conv)) check_epilogues(typed, epilogues, seed, stream);
+}
+
+inline const std::vector<Epilogue> kAll = {kPlain, kLeaky, kSigmoid, kUp, kShuffle, kSigmoidShuffle};
+
+}  // namespace doppel::testing
