@@ -1,16 +1,14 @@
 // DSSIM on the CPU: a separable Gaussian over five maps of each picture, and its transpose over three for the gradient
 // (docs/kernels/dssim.md derives it).
 #include <algorithm>
-#include <cmath>
 #include <vector>
 
-#include "kernels/loss.h"
+#include "kernels/dssim_math.h"
 #include "kernels/parallel.h"
 
-namespace doppel {
+namespace doppel::on_cpu {
 namespace {
 
-constexpr int kMaxWindow = 15;
 constexpr int kMaps = 5;
 // Pictures are split into this many ranges at most; each has a scratch area of its own.
 constexpr int kParts = 16;
@@ -27,16 +25,6 @@ struct Sizes {
 // Scratch of one picture: kMaps blurred maps, rows of one being blurred, and three maps for the transpose.
 size_t scratch_floats(const Sizes& s) {
   return kMaps * s.map() + kMaps * size_t(s.h) * s.out_row() + size_t(s.h) * s.out_row();
-}
-
-void gaussian(float* taps, const Dssim& d) {
-  double sum = 0, raw[kMaxWindow];
-  for (int i = 0; i < d.window; ++i) {
-    const double x = i - (d.window - 1) / 2.0;
-    raw[i] = std::exp(-x * x / (2 * double(d.sigma) * d.sigma));
-    sum += raw[i];
-  }
-  for (int i = 0; i < d.window; ++i) taps[i] = float(raw[i] / sum);
 }
 
 // Horizontal blurs of y, t, y^2, t^2, y t of one row.
@@ -57,18 +45,6 @@ void blur_row(float* const* out, const float* y, const float* t, const float* ta
       ab[i] += gu * v;
     }
   }
-}
-
-// SSIM at one position, and in place of the maps its derivatives with respect to mean(y), mean(y^2), mean(y t).
-inline float ssim(float& my, float mt, float& yy, float tt, float& yt, float c1, float c2) {
-  const float a1 = 2 * my * mt + c1, a2 = 2 * (yt - my * mt) + c2;
-  const float b1 = my * my + mt * mt + c1, b2 = (yy - my * my) + (tt - mt * mt) + c2;
-  const float inverse = 1 / (b1 * b2), value = a1 * a2 * inverse;
-  const float d_my = 2 * mt * (a2 - a1) * inverse - 2 * my * value * (1 / b1 - 1 / b2);
-  yt = 2 * a1 * inverse;
-  yy = -value / b2;
-  my = d_my;
-  return value;
 }
 
 // Returns the weighted sum of 1 - SSIM over one picture, and writes or adds scale times the gradient of the weighted
@@ -168,8 +144,8 @@ size_t dssim_workspace(const LossShape& shape, const Dssim& dssim, Stream) {
 void dssim_loss(float* loss, float* dy, const float* y, const float* t, const LossShape& shape, const Dssim& dssim,
                 float weight, bool accumulate, void* workspace, Stream) {
   const Sizes s{shape.h, shape.w, shape.c, dssim.window};
-  float taps[kMaxWindow];
-  gaussian(taps, dssim);
+  float taps[kMaxDssimWindow];
+  dssim_taps(taps, dssim);
   const int parts = parts_of(shape);
   const size_t size = size_t(shape.h) * s.row();
   const double count = double(shape.n) * double(s.map());
@@ -195,4 +171,4 @@ void dssim_loss(float* loss, float* dy, const float* y, const float* t, const Lo
   *loss = float(sum / count / 2);
 }
 
-}  // namespace doppel
+}  // namespace doppel::on_cpu

@@ -2,18 +2,19 @@
 #include <vector>
 
 #include "kernels/loss.h"
+#include "kernels/loss_math.h"
 #include "kernels/parallel.h"
 
-namespace doppel {
+namespace doppel::on_cpu {
 namespace {
 
 // Ranges of the sum: fixed, so that its order is.
 constexpr int kParts = 32;
 
-// error(d) and slope(d) of d = y - t; the loss is their weighted mean over all elements.
-template <typename Error, typename Slope>
+// The weighted mean of Loss::error over all elements.
+template <typename Loss>
 void pointwise_loss(float* loss, float* dy, const float* y, const float* t, const LossShape& s, float weight,
-                    bool accumulate, Error error, Slope slope) {
+                    bool accumulate) {
   const int64_t rows = int64_t(s.n) * s.h, row = int64_t(s.w) * s.c;
   const double count = double(rows) * double(row);
   const float scale = float(weight / count);
@@ -29,14 +30,14 @@ void pointwise_loss(float* loss, float* dy, const float* y, const float* t, cons
         float* out = dy + r * row;
         float row_sum = 0;
 #pragma omp simd reduction(+ : row_sum)
-        for (int64_t i = 0; i < row; ++i) row_sum += w[i] * error(yr[i] - tr[i]);
+        for (int64_t i = 0; i < row; ++i) row_sum += w[i] * Loss::error(yr[i] - tr[i]);
         sum += double(row_sum);
         if (accumulate) {
 #pragma omp simd
-          for (int64_t i = 0; i < row; ++i) out[i] += scale * w[i] * slope(yr[i] - tr[i]);
+          for (int64_t i = 0; i < row; ++i) out[i] += scale * w[i] * Loss::slope(yr[i] - tr[i]);
         } else {
 #pragma omp simd
-          for (int64_t i = 0; i < row; ++i) out[i] = scale * w[i] * slope(yr[i] - tr[i]);
+          for (int64_t i = 0; i < row; ++i) out[i] = scale * w[i] * Loss::slope(yr[i] - tr[i]);
         }
       }
       partial[part] = sum;
@@ -49,19 +50,24 @@ void pointwise_loss(float* loss, float* dy, const float* y, const float* t, cons
 
 }  // namespace
 
+size_t pointwise_loss_workspace(const LossShape&, Stream) {
+  return 0;
+}
+
 void l1_loss(float* loss, float* dy, const float* y, const float* t, const LossShape& shape, float weight,
-             bool accumulate, Stream) {
-  pointwise_loss(
-      loss, dy, y, t, shape, weight, accumulate, [](float d) { return d < 0 ? -d : d; },
-      [](float d) { return d > 0   ? 1.f
-                           : d < 0 ? -1.f
-                                   : 0.f; });
+             bool accumulate, void*, Stream) {
+  pointwise_loss<AbsoluteError>(loss, dy, y, t, shape, weight, accumulate);
 }
 
 void mse_loss(float* loss, float* dy, const float* y, const float* t, const LossShape& shape, float weight,
-              bool accumulate, Stream) {
-  pointwise_loss(
-      loss, dy, y, t, shape, weight, accumulate, [](float d) { return d * d; }, [](float d) { return 2 * d; });
+              bool accumulate, void*, Stream) {
+  pointwise_loss<SquaredError>(loss, dy, y, t, shape, weight, accumulate);
 }
 
-}  // namespace doppel
+void total_loss(float* losses, float l1, float mse, float dssim, Stream) {
+  if (!(mse > 0)) losses[2] = 0;
+  if (!(dssim > 0)) losses[3] = 0;
+  losses[0] = l1 * losses[1] + mse * losses[2] + dssim * losses[3];
+}
+
+}  // namespace doppel::on_cpu

@@ -6,13 +6,15 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/both.h"
+
 namespace doppel {
 
 struct Philox4 {
   uint32_t v[4];
 };
 
-inline Philox4 philox4x32(uint64_t key, uint64_t counter_low, uint64_t counter_high) {
+DOPPEL_BOTH inline Philox4 philox4x32(uint64_t key, uint64_t counter_low, uint64_t counter_high) {
   uint32_t c0 = uint32_t(counter_low), c1 = uint32_t(counter_low >> 32);
   uint32_t c2 = uint32_t(counter_high), c3 = uint32_t(counter_high >> 32);
   uint32_t k0 = uint32_t(key), k1 = uint32_t(key >> 32);
@@ -31,12 +33,19 @@ inline Philox4 philox4x32(uint64_t key, uint64_t counter_low, uint64_t counter_h
   return {{c0, c1, c2, c3}};
 }
 
-// A stream of numbers for one (seed, step, sample).
+// A stream of numbers for one (seed, step, sample), from its word `first` on: threads that share a stream begin where
+// their own numbers are.
 class Random {
  public:
-  Random(uint64_t seed, uint64_t step, uint32_t sample) : seed_(seed), step_(step), sample_(sample) {}
+  DOPPEL_BOTH Random(uint64_t seed, uint64_t step, uint32_t sample, uint32_t first = 0)
+      : seed_(seed), step_(step), sample_(sample), index_(first / 4) {
+    if (first % 4 != 0) {
+      bits();
+      have_ = 4 - int(first % 4);
+    }
+  }
 
-  uint32_t bits() {
+  DOPPEL_BOTH uint32_t bits() {
     if (have_ == 0) {
       block_ = philox4x32(seed_, step_, (uint64_t(sample_) << 32) | index_++);
       have_ = 4;
@@ -45,22 +54,22 @@ class Random {
   }
 
   // [0, 1), 24 bits.
-  float uniform() { return float(bits() >> 8) * 0x1p-24f; }
-  float uniform(float low, float high) { return low + (high - low) * uniform(); }
+  DOPPEL_BOTH float uniform() { return float(bits() >> 8) * 0x1p-24f; }
+  DOPPEL_BOTH float uniform(float low, float high) { return low + (high - low) * uniform(); }
 
   // N(0, 1) by Box and Muller (1958); two uniforms give one value, the other half is not kept.
-  float normal() {
+  DOPPEL_BOTH float normal() {
     const float u = 1.0f - uniform();  // (0, 1]: the logarithm stays finite
     const float v = uniform();
     return std::sqrt(-2.0f * std::log(u)) * std::cos(6.28318530718f * v);
   }
 
   // [0, n), n > 0; the bias of n / 2^32 does not matter for the sizes of face sets.
-  uint32_t below(uint32_t n) { return uint32_t((uint64_t(bits()) * n) >> 32); }
+  DOPPEL_BOTH uint32_t below(uint32_t n) { return uint32_t((uint64_t(bits()) * n) >> 32); }
 
  private:
   uint64_t seed_, step_;
-  uint32_t sample_, index_ = 0;
+  uint32_t sample_, index_;
   Philox4 block_{};
   int have_ = 0;
 };

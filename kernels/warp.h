@@ -51,7 +51,7 @@ struct WarpSample {
   float gain, offset;                   // colour = gain * value + offset, values 0..1
 };
 
-// `faces_in_set` > 0. Depends on its arguments alone.
+// On the host. `faces_in_set` > 0. Depends on its arguments alone.
 WarpSample draw_warp(const Warp& warp, uint64_t seed, uint64_t step, uint32_t sample, uint32_t faces_in_set);
 
 // Where the face sets lie.
@@ -61,8 +61,13 @@ struct WarpFaces {
   float shift[kMaxPeople][3];  // added to the person's colours (0..1) before gain and offset; the result is clamped
 };
 
+// samples [people * batch]: what warp_batch draws with the same arguments, on every backend. The formulas and their
+// order are those of draw_warp: only the products that a compiler fuses, and a card's sin, cos and log, change last
+// bits.
+void draw_warps(WarpSample* samples, const WarpFaces& faces, const StepState* state, const Warp& warp, Stream stream);
+
 // input [people * batch, T, T, 3] of `input_type`, target [people * batch, T, T, 3] fp32, values 0..1.
-// Draws with (state->seed, state->step, sample).
+// Draws with (state->seed, state->step, sample). S and T at least 2.
 void warp_batch(void* input, float* target, const WarpFaces& faces, const StepState* state, const Warp& warp,
                 Stream stream);
 

@@ -2,9 +2,9 @@
 #include <cstring>
 
 #include "kernels/parallel.h"
-#include "kernels/warp.h"
+#include "kernels/warp_math.h"
 
-namespace doppel {
+namespace doppel::on_cpu {
 namespace {
 
 // Four taps, and four taps of four channels each, of which the last is not used.
@@ -46,12 +46,12 @@ inline Axis split(Taps v, int size) {
   return {low, v - __builtin_convertvector(low, Taps)};
 }
 
-// The mean of four bilinear taps, a quarter of an output pixel from its centre `at`; (ux, uy) and (vx, vy) are the
-// face's steps for one output pixel to the right and down. Channels 0 to 2, values 0..1.
-inline Taps sample(const uint8_t* face, int size, Point at, float ux, float uy, float vx, float vy) {
-  const float ax = (ux + vx) / 4, ay = (uy + vy) / 4, bx = (ux - vx) / 4, by = (uy - vy) / 4;
-  const Axis x = split(Taps{at.x - ax, at.x + bx, at.x - bx, at.x + ax}, size);
-  const Axis y = split(Taps{at.y - ay, at.y + by, at.y - by, at.y + ay}, size);
+// The mean of four bilinear taps, a quarter of an output pixel from its centre. Channels 0 to 2, values
+// 0..1.
+inline Taps sample(const uint8_t* face, int size, const WarpLanding& l) {
+  const float ax = (l.ux + l.vx) / 4, ay = (l.uy + l.vy) / 4, bx = (l.ux - l.vx) / 4, by = (l.uy - l.vy) / 4;
+  const Axis x = split(Taps{l.at.x - ax, l.at.x + bx, l.at.x - bx, l.at.x + ax}, size);
+  const Axis y = split(Taps{l.at.y - ay, l.at.y + by, l.at.y - by, l.at.y + ay}, size);
   const Indices p = (y.low * size + x.low) * 3, q = p + 3 * size;
   const Lanes p0 = pixels(face, p, 0), p1 = pixels(face, p + 2, 8);
   const Lanes q0 = pixels(face, q, 0), q1 = pixels(face, q + 2, 8);
@@ -64,45 +64,32 @@ inline Taps sample(const uint8_t* face, int size, Point at, float ux, float uy, 
   return sum * (1.f / (4 * 255));
 }
 
-inline float finish(float v, float shift, const WarpSample& s) {
-  return std::min(std::max((v + shift) * s.gain + s.offset, 0.f), 1.f);
-}
-
 template <typename T>
 void one_sample(T* input, float* target, const uint8_t* face, const float* shift, const WarpSample& s, const Warp& w) {
   const int t = w.out_size, size = w.face_size;
   const float cell = float(t) / (kWarpNodes - 1);
   for (int y = 0; y < t; ++y) {
-    const float gy = (float(y) + 0.5f) / cell;
-    const int i = std::min(int(gy), kWarpNodes - 2);
-    const float fy = gy - float(i);
+    const WarpCell row = warp_cell(y, cell);
     for (int x = 0; x < t; ++x) {
-      const float gx = (float(x) + 0.5f) / cell;
-      const int j = std::min(int(gx), kWarpNodes - 2);
-      const float fx = gx - float(j);
-      const Point p00 = s.nodes[i][j], p01 = s.nodes[i][j + 1], p10 = s.nodes[i + 1][j], p11 = s.nodes[i + 1][j + 1];
-      // The bilinear patch and its two derivatives.
-      const float ux = ((p01.x - p00.x) * (1 - fy) + (p11.x - p10.x) * fy) / cell;
-      const float uy = ((p01.y - p00.y) * (1 - fy) + (p11.y - p10.y) * fy) / cell;
-      const float vx = ((p10.x - p00.x) * (1 - fx) + (p11.x - p01.x) * fx) / cell;
-      const float vy = ((p10.y - p00.y) * (1 - fx) + (p11.y - p01.y) * fx) / cell;
-      const Point at{(p00.x * (1 - fx) + p01.x * fx) * (1 - fy) + (p10.x * (1 - fx) + p11.x * fx) * fy,
-                     (p00.y * (1 - fx) + p01.y * fx) * (1 - fy) + (p10.y * (1 - fx) + p11.y * fx) * fy};
-      const Taps in = sample(face, size, at, ux, uy, vx, vy);
-      const Taps out =
-          sample(face, size, s.target({float(x), float(y)}), s.target.a, s.target.c, s.target.b, s.target.d);
+      const Taps in = sample(face, size, through_nodes(s.nodes, warp_cell(x, cell), row, cell));
+      const Taps out = sample(face, size, through_target(s.target, x, y));
       const int64_t pixel = (int64_t(y) * t + x) * 3;
-      input[pixel] = from_float<T>(finish(in[0], shift[0], s));
-      input[pixel + 1] = from_float<T>(finish(in[1], shift[1], s));
-      input[pixel + 2] = from_float<T>(finish(in[2], shift[2], s));
-      target[pixel] = finish(out[0], shift[0], s);
-      target[pixel + 1] = finish(out[1], shift[1], s);
-      target[pixel + 2] = finish(out[2], shift[2], s);
+      input[pixel] = from_float<T>(warp_colour(in[0], shift[0], s.gain, s.offset));
+      input[pixel + 1] = from_float<T>(warp_colour(in[1], shift[1], s.gain, s.offset));
+      input[pixel + 2] = from_float<T>(warp_colour(in[2], shift[2], s.gain, s.offset));
+      target[pixel] = warp_colour(out[0], shift[0], s.gain, s.offset);
+      target[pixel + 1] = warp_colour(out[1], shift[1], s.gain, s.offset);
+      target[pixel + 2] = warp_colour(out[2], shift[2], s.gain, s.offset);
     }
   }
 }
 
 }  // namespace
+
+void draw_warps(WarpSample* samples, const WarpFaces& faces, const StepState* state, const Warp& w, Stream) {
+  for (int64_t i = 0; i < int64_t(w.people) * w.batch; ++i)
+    samples[i] = draw_warp(w, state->seed, state->step, uint32_t(i), faces.faces[i / w.batch]);
+}
 
 void warp_batch(void* input, float* target, const WarpFaces& faces, const StepState* state, const Warp& w, Stream) {
   const int64_t pixels = int64_t(w.out_size) * w.out_size * 3;
@@ -119,4 +106,4 @@ void warp_batch(void* input, float* target, const WarpFaces& faces, const StepSt
   });
 }
 
-}  // namespace doppel
+}  // namespace doppel::on_cpu

@@ -10,6 +10,14 @@ using namespace doppel::testing;
 namespace {
 
 constexpr LossShape kShapes[] = {{1, 1, 1, 1}, {1, 5, 7, 3}, {2, 3, 11, 1}, {3, 16, 17, 3}, {2, 64, 64, 3}};
+constexpr LossShape kSmallShapes[] = {{1, 1, 1, 1}, {1, 5, 7, 3}, {2, 3, 11, 1}, {2, 17, 31, 3}};
+
+using Shapes = std::vector<LossShape>;
+// The emulator takes a microsecond a thread.
+Shapes shapes_for(Stream stream) {
+  if (stream.device == Device::emulator) return {std::begin(kSmallShapes), std::end(kSmallShapes)};
+  return {std::begin(kShapes), std::end(kShapes)};
+}
 
 int64_t elements(const LossShape& s) {
   return int64_t(s.n) * s.h * s.w * s.c;
@@ -19,12 +27,12 @@ int64_t elements(const LossShape& s) {
 // relative to the loss; `gradient_error` is absolute, for each element of the reference's gradient.
 template <typename Launch>
 void check_loss(const reference::Loss& want, float weight, double value_error, const Doubles& gradient_error,
-                Launch&& launch) {
+                Stream stream, Launch&& launch) {
   const int64_t count = int64_t(want.dy.size());
   const Doubles gradient = scaled(want.dy, double(weight));
   const Doubles allowed = scaled(gradient_error, std::abs(double(weight)));
   Buffer loss(DType::f32, 1), dy(DType::f32, count);
-  launch(loss.f32(), dy.f32(), false);
+  launch(loss, dy, false);
   CHECK(mismatch(loss, {want.value}, {value_error}) == "");
   CHECK(mismatch(dy, gradient, allowed) == "");
 
@@ -34,14 +42,15 @@ void check_loss(const reference::Loss& want, float weight, double value_error, c
     total[i] += gradient[i];
     total_allowed[i] += 2 * kRound * std::abs(total[i]);
   }
-  launch(again.f32(), sum.f32(), true);
+  launch(again, sum, true);
   CHECK(again.same_bits(loss));
   CHECK(mismatch(sum, total, total_allowed) == "");
 
   for (const int threads : {1, 2, 3, 7}) {
+    if (stream.device == Device::emulator && threads != 3) continue;
     INFO(threads << " threads");
     Buffer other(DType::f32, 1), other_dy(DType::f32, count);
-    with_threads(threads, [&] { launch(other.f32(), other_dy.f32(), false); });
+    with_threads(threads, [&] { launch(other, other_dy, false); });
     CHECK(other.same_bits(loss));
     CHECK(other_dy.same_bits(dy));
   }
@@ -53,31 +62,77 @@ Doubles error_of(const Doubles& gradient, double relative) {
 
 }  // namespace
 
-TEST_CASE("L1 agrees with the reference", "[loss]") {
-  for (const LossShape& s : kShapes)
-    for (const float weight : {1.0f, 0.37f, -2.0f}) {
-      Buffer y(DType::f32, uniform(1, elements(s), 0, 1)), t(DType::f32, uniform(2, elements(s), 0, 1));
-      for (int64_t i = 0; i < y.count(); i += 5) y.set(i, t[i]);  // the subgradient at 0 is 0
-      const reference::Loss want = reference::l1(y.values(), t.values());
-      check_loss(want, weight, 4 * kRound * want.value, error_of(want.dy, 4 * kRound),
-                 [&](float* loss, float* dy, bool add) { l1_loss(loss, dy, y.f32(), t.f32(), s, weight, add, {}); });
-    }
+// The pointwise losses with a guarded workspace.
+using Pointwise = decltype(l1_loss);
+static void pointwise(Pointwise* launch, Buffer& loss, Buffer& dy, Buffer& y, Buffer& t, const LossShape& s,
+                      float weight, bool add, Stream stream) {
+  Buffer workspace(DType::u8, int64_t(pointwise_loss_workspace(s, stream)));
+  launch(loss.f32(), dy.f32(), y.f32(), t.f32(), s, weight, add, workspace.data(), stream);
+  CHECK(workspace.guards_intact());
 }
 
-TEST_CASE("MSE agrees with the reference", "[loss]") {
-  for (const LossShape& s : kShapes)
-    for (const float weight : {1.0f, 10.0f}) {
-      Buffer y(DType::f32, uniform(3, elements(s), 0, 1)), t(DType::f32, uniform(4, elements(s), 0, 1));
-      const reference::Loss want = reference::mse(y.values(), t.values());
-      check_loss(want, weight, 6 * kRound * want.value, error_of(want.dy, 6 * kRound),
-                 [&](float* loss, float* dy, bool add) { mse_loss(loss, dy, y.f32(), t.f32(), s, weight, add, {}); });
-    }
+TEST_CASE("L1 agrees with the reference", "[loss][emulator]") {
+  on_backends([](Stream stream) {
+    for (const LossShape& s : shapes_for(stream))
+      for (const float weight : {1.0f, 0.37f, -2.0f}) {
+        Buffer y(DType::f32, uniform(1, elements(s), 0, 1)), t(DType::f32, uniform(2, elements(s), 0, 1));
+        for (int64_t i = 0; i < y.count(); i += 5) y.set(i, t[i]);  // the subgradient at 0 is 0
+        const reference::Loss want = reference::l1(y.values(), t.values());
+        check_loss(
+            want, weight, 4 * kRound * want.value, error_of(want.dy, 4 * kRound), stream,
+            [&](Buffer& loss, Buffer& dy, bool add) { pointwise(l1_loss, loss, dy, y, t, s, weight, add, stream); });
+      }
+  });
+}
+
+TEST_CASE("MSE agrees with the reference", "[loss][emulator]") {
+  on_backends([](Stream stream) {
+    for (const LossShape& s : shapes_for(stream))
+      for (const float weight : {1.0f, 10.0f}) {
+        Buffer y(DType::f32, uniform(3, elements(s), 0, 1)), t(DType::f32, uniform(4, elements(s), 0, 1));
+        const reference::Loss want = reference::mse(y.values(), t.values());
+        check_loss(
+            want, weight, 6 * kRound * want.value, error_of(want.dy, 6 * kRound), stream,
+            [&](Buffer& loss, Buffer& dy, bool add) { pointwise(mse_loss, loss, dy, y, t, s, weight, add, stream); });
+      }
+  });
+}
+
+TEST_CASE("a picture of many ranges has the same L1 in all orders", "[loss][emulator]") {
+  const LossShape s{3, 35, 33, 3, 0.5f};
+  Buffer y(DType::f32, uniform(5, elements(s), 0, 1)), t(DType::f32, uniform(6, elements(s), 0, 1));
+  Buffer first(DType::f32, 1), first_dy(DType::f32, y.count());
+  pointwise(l1_loss, first, first_dy, y, t, s, 1, false, {Device::emulator});
+  double want = 0;
+  for (int64_t i = 0; i < y.count(); ++i) {
+    const int64_t pixel = i / s.c, row = pixel / s.w % s.h;
+    want += double(focus_weight(s.focus, float(pixel % s.w), float(row), s.h, s.w)) * std::abs(y[i] - t[i]);
+  }
+  want /= double(y.count());
+  CHECK(mismatch(first, {want}, {8 * kRound * want}) == "");
+  on_emulator([&](Stream stream) {
+    Buffer loss(DType::f32, 1), dy(DType::f32, y.count());
+    pointwise(l1_loss, loss, dy, y, t, s, 1, false, stream);
+    CHECK(loss.same_bits(first));
+    CHECK(dy.same_bits(first_dy));
+  });
+}
+
+TEST_CASE("total_loss weighs the losses and clears those that were left out", "[loss][emulator]") {
+  on_backends([](Stream stream) {
+    Buffer all(DType::f32, Doubles{0, 0.5, 0.25, 0.125}), some(DType::f32, 4);
+    total_loss(all.f32(), 1, 2, 4, stream);
+    CHECK(all.values() == Doubles{1.5, 0.5, 0.25, 0.125});
+    some.set(1, 0.5);
+    total_loss(some.f32(), 2, 0, 0, stream);
+    CHECK(some.values() == Doubles{1, 0.5, 0, 0});
+  });
 }
 
 // fp32 moments are off by about 2^-24 times a random walk over the taps; the variances, differences of moments that
 // nearly cancel, are off by `condition` times that relative to what is left of them.
 static void check_dssim(const LossShape& s, const Dssim& o, const Doubles& prediction, const Doubles& truth,
-                        float weight) {
+                        float weight, Stream stream) {
   INFO("[" << s.n << "," << s.h << "," << s.w << "," << s.c << "] window " << o.window);
   Buffer y(DType::f32, prediction), t(DType::f32, truth);
   double condition = 0;
@@ -87,11 +142,12 @@ static void check_dssim(const LossShape& s, const Dssim& o, const Doubles& predi
   // Of a gradient, the terms that cancel are as large as the largest element.
   const Doubles size = absolute(want.dy);
   const double largest = *std::max_element(size.begin(), size.end());
-  check_loss(want, weight, relative, Doubles(size.size(), relative * largest), [&](float* loss, float* dy, bool add) {
-    Buffer workspace(DType::u8, int64_t(dssim_workspace(s, o, {})));
-    dssim_loss(loss, dy, y.f32(), t.f32(), s, o, weight, add, workspace.data(), {});
-    CHECK(workspace.guards_intact());
-  });
+  check_loss(want, weight, relative, Doubles(size.size(), relative * largest), stream,
+             [&](Buffer& loss, Buffer& dy, bool add) {
+               Buffer workspace(DType::u8, int64_t(dssim_workspace(s, o, stream)));
+               dssim_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), s, o, weight, add, workspace.data(), stream);
+               CHECK(workspace.guards_intact());
+             });
 }
 
 // A smooth picture with some noise, [n,h,w,c].
@@ -108,14 +164,56 @@ TEST_CASE("DSSIM agrees with the reference", "[loss]") {
     o.window = window;
     const LossShape shapes[] = {{1, window, window, 1}, {2, window, window + 3, 3}, {3, 17, 19, 3}, {1, 32, 32, 1}};
     for (const LossShape& s : shapes) {
-      check_dssim(s, o, picture(s, 5, 0.1), picture(s, 6, 0.1), 1.0f);
-      check_dssim(s, o, uniform(7, elements(s), 0, 1), uniform(8, elements(s), 0, 1), 0.7f);
+      check_dssim(s, o, picture(s, 5, 0.1), picture(s, 6, 0.1), 1.0f, {});
+      check_dssim(s, o, uniform(7, elements(s), 0, 1), uniform(8, elements(s), 0, 1), 0.7f, {});
     }
   }
   Dssim other;
   other.window = 9, other.sigma = 2.5f, other.k1 = 0.02f, other.k2 = 0.05f;
   const LossShape s{18, 12, 13, 3};  // more pictures than one range of them
-  check_dssim(s, other, picture(s, 9, 0.2), picture(s, 10, 0.1), 10.0f);
+  check_dssim(s, other, picture(s, 9, 0.2), picture(s, 10, 0.1), 10.0f, {});
+}
+
+TEST_CASE("DSSIM on the emulator agrees with the reference", "[loss][emulator]") {
+  struct Case {
+    int window;
+    LossShape shape;
+  };
+  // Minimal pictures, every window, tiles that are not full and several of them on both axes.
+  const Case cases[] = {{3, {1, 3, 3, 1}},    {5, {1, 5, 8, 3}},    {7, {2, 9, 7, 1}},    {9, {1, 9, 12, 1}},
+                        {11, {1, 31, 37, 1}}, {13, {1, 13, 14, 2}}, {15, {1, 15, 16, 1}}, {3, {1, 20, 37, 2}}};
+  on_emulator([&](Stream stream) {
+    for (const auto& [window, s] : cases) {
+      Dssim o;
+      o.window = window;
+      check_dssim(s, o, picture(s, 5, 0.1), uniform(8, elements(s), 0, 1), 0.7f, stream);
+    }
+  });
+  if (card_present() && !emulator::checked()) {
+    const LossShape s{2, 64, 64, 3};
+    check_dssim(s, {}, picture(s, 5, 0.1), uniform(8, elements(s), 0, 1), 0.7f, {Device::cuda});
+  }
+}
+
+TEST_CASE("DSSIM on the emulator heeds the focus like the CPU", "[loss][emulator]") {
+  const LossShape s{1, 21, 35, 2, 0.8f};
+  Dssim o;
+  o.window = 5;
+  Buffer y(DType::f32, picture(s, 5, 0.1)), t(DType::f32, picture(s, 6, 0.1));
+  const auto run = [&](Buffer& loss, Buffer& dy, Stream stream) {
+    Buffer workspace(DType::u8, int64_t(dssim_workspace(s, o, stream)));
+    dssim_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), s, o, 1, false, workspace.data(), stream);
+  };
+  Buffer want(DType::f32, 1), want_dy(DType::f32, y.count());
+  run(want, want_dy, {});
+  const Doubles size = absolute(want_dy.values());
+  const double largest = *std::max_element(size.begin(), size.end());
+  on_emulator([&](Stream stream) {
+    Buffer loss(DType::f32, 1), dy(DType::f32, y.count());
+    run(loss, dy, stream);
+    CHECK(mismatch(loss, want.values(), {1e-5 * want[0]}) == "");
+    CHECK(mismatch(dy, want_dy.values(), Doubles(size.size(), 1e-4 * largest)) == "");
+  });
 }
 
 TEST_CASE("DSSIM of equal pictures is 0 and has no gradient", "[loss]") {
@@ -136,15 +234,14 @@ TEST_CASE("loss gradients agree with finite differences", "[loss]") {
   Doubles truth = picture(s, 12, 0.05);
   for (size_t i = 0; i < truth.size(); ++i)  // away from the corner of |y - t|
     if (std::abs(prediction[i] - truth[i]) < 0.01) truth[i] += 0.05;
-  const Buffer t(DType::f32, truth);
+  Buffer t(DType::f32, truth);
   Dssim o;
   o.window = 7;
   Buffer workspace(DType::u8, int64_t(dssim_workspace(s, o, {})));
   const auto launch = [&](int kind, Buffer& loss, Buffer& dy, Buffer& y) {
-    float* target = const_cast<Buffer&>(t).f32();
-    if (kind == 0) l1_loss(loss.f32(), dy.f32(), y.f32(), target, s, 1, false, {});
-    if (kind == 1) mse_loss(loss.f32(), dy.f32(), y.f32(), target, s, 1, false, {});
-    if (kind == 2) dssim_loss(loss.f32(), dy.f32(), y.f32(), target, s, o, 1, false, workspace.data(), {});
+    if (kind == 0) pointwise(l1_loss, loss, dy, y, t, s, 1, false, {});
+    if (kind == 1) pointwise(mse_loss, loss, dy, y, t, s, 1, false, {});
+    if (kind == 2) dssim_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), s, o, 1, false, workspace.data(), {});
   };
   for (const int kind : {0, 1, 2})
     for (const uint64_t seed : {20, 21, 22}) {
@@ -163,18 +260,20 @@ TEST_CASE("loss gradients agree with finite differences", "[loss]") {
     }
 }
 
-TEST_CASE("losses of pictures that are not finite are not finite", "[loss]") {
+TEST_CASE("losses of pictures that are not finite are not finite", "[loss][emulator]") {
   const LossShape s{2, 12, 12, 3};
-  Buffer y(DType::f32, picture(s, 5, 0.1)), t(DType::f32, picture(s, 6, 0.1));
-  y.set(200, double(NAN));
-  Buffer loss(DType::f32, 1), dy(DType::f32, y.count());
-  Buffer workspace(DType::u8, int64_t(dssim_workspace(s, {}, {})));
-  l1_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), s, 1, false, {});
-  CHECK(!std::isfinite(loss[0]));
-  mse_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), s, 1, false, {});
-  CHECK(!std::isfinite(loss[0]));
-  dssim_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), s, {}, 1, false, workspace.data(), {});
-  CHECK(!std::isfinite(loss[0]));
+  on_backends([&](Stream stream) {
+    Buffer y(DType::f32, picture(s, 5, 0.1)), t(DType::f32, picture(s, 6, 0.1));
+    y.set(200, double(NAN));
+    Buffer loss(DType::f32, 1), dy(DType::f32, y.count());
+    pointwise(l1_loss, loss, dy, y, t, s, 1, false, stream);
+    CHECK(!std::isfinite(loss[0]));
+    pointwise(mse_loss, loss, dy, y, t, s, 1, false, stream);
+    CHECK(!std::isfinite(loss[0]));
+    Buffer workspace(DType::u8, int64_t(dssim_workspace(s, {}, stream)));
+    dssim_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), s, {}, 1, false, workspace.data(), stream);
+    CHECK(!std::isfinite(loss[0]));
+  });
 }
 
 TEST_CASE("the focus weight is 1 in the middle, less in the corners, and the losses' weight", "[loss]") {
@@ -193,9 +292,9 @@ TEST_CASE("the focus weight is 1 in the middle, less in the corners, and the los
     mse += w * d * d / double(count);
   }
   Buffer loss(DType::f32, 1), dy(DType::f32, count);
-  l1_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), s, 1, false, {});
+  pointwise(l1_loss, loss, dy, y, t, s, 1, false, {});
   CHECK(loss[0] == Approx(l1).epsilon(1e-6));
-  mse_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), s, 1, false, {});
+  pointwise(mse_loss, loss, dy, y, t, s, 1, false, {});
   CHECK(loss[0] == Approx(mse).epsilon(1e-6));
 
   // The gradients by central differences along themselves.
@@ -216,7 +315,7 @@ TEST_CASE("the focus weight is 1 in the middle, less in the corners, and the los
     }
     CHECK((ends[1] - ends[0]) / (2 * step) == Approx(norm2).epsilon(0.01));
   };
-  check([&](float* l, float* d, const float* v) { mse_loss(l, d, v, t.f32(), s, 1, false, {}); });
+  check([&](float* l, float* d, const float* v) { mse_loss(l, d, v, t.f32(), s, 1, false, nullptr, {}); });
   check(
       [&](float* l, float* d, const float* v) { dssim_loss(l, d, v, t.f32(), s, o, 1, false, workspace.data(), {}); });
 }

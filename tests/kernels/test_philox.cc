@@ -33,6 +33,16 @@ TEST_CASE("streams differ in seed, step and sample", "[philox]") {
   CHECK(first(1, 2, 3) != first(1, 2, 4));
 }
 
+TEST_CASE("a stream can be entered at any word", "[philox]") {
+  Random whole(3, 4, 5);
+  std::vector<uint32_t> words(40);
+  for (uint32_t& w : words) w = whole.bits();
+  for (uint32_t first = 0; first < 30; ++first) {
+    Random part(3, 4, 5, first);
+    for (uint32_t i = first; i < first + 10; ++i) CHECK(part.bits() == words[i]);
+  }
+}
+
 TEST_CASE("uniform, normal and below have their distributions", "[philox]") {
   const int count = 200000;
   Random random(5, 0, 0);

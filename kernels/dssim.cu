@@ -1,0 +1,220 @@
+// DSSIM on the card: a forward kernel blurs five maps of a tile through shared memory and leaves the derivatives with
+// respect to three of them; a backward kernel spreads those back through the transposed blur. docs/kernels/dssim.md has
+// the derivation and the tile.
+#include "kernels/device/device.h"
+#include "kernels/device/reduce.h"
+#include "kernels/dssim_math.h"
+
+namespace doppel::DOPPEL_BACKEND {
+namespace {
+
+constexpr int kTileW = 32, kTileH = 16;  // of the kernel's output; a warp works on a row
+constexpr int kThreads = 256;
+constexpr int kMaps = 5;         // y, t, y^2, t^2, y t
+constexpr int kDerivatives = 3;  // with respect to the blurred y, y^2, y t
+
+struct Taps {
+  float v[kMaxDssimWindow];
+};
+
+struct Sizes {
+  int h, w, c;          // of a picture
+  int out_h, out_w;     // positions of the window
+  float focus, c1, c2;  // c1 = k1^2, c2 = k2^2
+};
+
+// A plane is one channel of one picture. Derivatives lie plane by plane: [3][n c][out_h][out_w].
+struct Tile {
+  int x, y;            // of the first output
+  int64_t image;       // index of the plane's first element in a picture [N,H,W,C]
+  int64_t derivative;  // index of the plane's first element in a map of derivatives
+};
+__device__ __forceinline__ Tile this_tile(const Sizes& s) {
+  const int64_t plane = blockIdx.z, n = plane / s.c;
+  return {int(blockIdx.x) * kTileW, int(blockIdx.y) * kTileH, n * s.h * s.w * s.c + plane % s.c,
+          plane * s.out_h * s.out_w};
+}
+
+// ---- kernels --------------------------------------------------------------------------------------------------------
+
+// partial[block] = the weighted sum of 1 - SSIM over a tile of positions.
+template <int Window>
+__global__ void __launch_bounds__(kThreads)
+    dssim_forward(double* partial, float* derivatives, const float* y, const float* t, Sizes s, Taps taps) {
+  constexpr int kInW = kTileW + Window - 1, kInH = kTileH + Window - 1;
+  DOPPEL_SHARED(float, ys, [kInH][kInW]);
+  DOPPEL_SHARED(float, ts, [kInH][kInW]);
+  DOPPEL_SHARED(float, rows, [kMaps][kInH][kTileW]);
+  const Tile tile = this_tile(s);
+  const int thread = int(threadIdx.x);
+
+  // Beyond the picture 0: no position that counts reads it.
+  for (int k = thread; k < kInH * kInW; k += kThreads) {
+    const int i = k / kInW, j = k % kInW, row = tile.y + i, column = tile.x + j;
+    const bool inside = row < s.h && column < s.w;
+    const int64_t at = tile.image + (int64_t(row) * s.w + column) * s.c;
+    ys[i][j] = inside ? y[at] : 0;
+    ts[i][j] = inside ? t[at] : 0;
+  }
+  __syncthreads();
+
+  for (int k = thread; k < kInH * kTileW; k += kThreads) {
+    const int i = k / kTileW, j = k % kTileW;
+    float a = 0, b = 0, aa = 0, bb = 0, ab = 0;
+#pragma unroll
+    for (int tap = 0; tap < Window; ++tap) {
+      const float g = taps.v[tap], u = ys[i][j + tap], v = ts[i][j + tap], gu = g * u, gv = g * v;
+      a += gu;
+      b += gv;
+      aa += gu * u;
+      bb += gv * v;
+      ab += gu * v;
+    }
+    rows[0][i][j] = a;
+    rows[1][i][j] = b;
+    rows[2][i][j] = aa;
+    rows[3][i][j] = bb;
+    rows[4][i][j] = ab;
+  }
+  __syncthreads();
+
+  const int64_t map = int64_t(gridDim.z) * s.out_h * s.out_w;
+  constexpr int kHalf = (Window - 1) / 2;
+  double sum = 0;
+  for (int k = thread; k < kTileH * kTileW; k += kThreads) {
+    const int i = k / kTileW, j = k % kTileW, row = tile.y + i, column = tile.x + j;
+    if (row >= s.out_h || column >= s.out_w) continue;
+    float m[kMaps] = {};
+#pragma unroll
+    for (int tap = 0; tap < Window; ++tap)
+#pragma unroll
+      for (int q = 0; q < kMaps; ++q) m[q] += taps.v[tap] * rows[q][i + tap][j];
+    const float w = s.focus > 0 ? focus_weight(s.focus, float(column + kHalf), float(row + kHalf), s.h, s.w) : 1;
+    sum += double(w * (1 - ssim(m[0], m[1], m[2], m[3], m[4], s.c1, s.c2)));
+    float* out = derivatives + tile.derivative + int64_t(row) * s.out_w + column;
+    out[0] = w * m[0];
+    out[map] = w * m[2];
+    out[2 * map] = w * m[4];
+  }
+  sum = block_sum<kThreads>(sum);
+  if (thread == 0) partial[(int64_t(blockIdx.z) * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x] = sum;
+}
+
+// dy of a tile of pixels: scale (G'd0 + 2 y G'd1 + t G'd2) for the derivatives d and the transposed blur G'.
+template <int Window>
+__global__ void __launch_bounds__(kThreads)
+    dssim_backward(float* dy, const float* derivatives, const float* y, const float* t, Sizes s, Taps taps, float scale,
+                   bool accumulate) {
+  constexpr int kHalo = Window - 1, kInW = kTileW + kHalo, kInH = kTileH + kHalo;
+  DOPPEL_SHARED(float, in, [kDerivatives][kInH][kInW]);
+  DOPPEL_SHARED(float, rows, [kDerivatives][kInH][kTileW]);
+  const Tile tile = this_tile(s);
+  const int thread = int(threadIdx.x);
+  const int64_t map = int64_t(gridDim.z) * s.out_h * s.out_w;
+
+  // The positions whose window covers a pixel of the tile; there are none outside the map.
+  for (int k = thread; k < kInH * kInW; k += kThreads) {
+    const int i = k / kInW, j = k % kInW, row = tile.y + i - kHalo, column = tile.x + j - kHalo;
+    const bool inside = row >= 0 && row < s.out_h && column >= 0 && column < s.out_w;
+    const float* from = derivatives + tile.derivative + int64_t(row) * s.out_w + column;
+    for (int q = 0; q < kDerivatives; ++q) in[q][i][j] = inside ? from[q * map] : 0;
+  }
+  __syncthreads();
+
+  for (int k = thread; k < kInH * kTileW; k += kThreads) {
+    const int i = k / kTileW, j = k % kTileW;
+    float sum[kDerivatives] = {};
+#pragma unroll
+    for (int tap = 0; tap < Window; ++tap)
+#pragma unroll
+      for (int q = 0; q < kDerivatives; ++q) sum[q] += taps.v[tap] * in[q][i][j + kHalo - tap];
+    for (int q = 0; q < kDerivatives; ++q) rows[q][i][j] = sum[q];
+  }
+  __syncthreads();
+
+  for (int k = thread; k < kTileH * kTileW; k += kThreads) {
+    const int i = k / kTileW, j = k % kTileW, row = tile.y + i, column = tile.x + j;
+    if (row >= s.h || column >= s.w) continue;
+    float sum[kDerivatives] = {};
+#pragma unroll
+    for (int tap = 0; tap < Window; ++tap)
+#pragma unroll
+      for (int q = 0; q < kDerivatives; ++q) sum[q] += taps.v[tap] * rows[q][i + kHalo - tap][j];
+    const int64_t at = tile.image + (int64_t(row) * s.w + column) * s.c;
+    const float slope = scale * (sum[0] + 2 * y[at] * sum[1] + t[at] * sum[2]);
+    dy[at] = accumulate ? dy[at] + slope : slope;
+  }
+}
+
+__global__ void __launch_bounds__(kThreads)
+    dssim_mean(float* loss, const double* partial, int64_t parts, double count) {
+  double sum = 0;
+  for (int64_t i = threadIdx.x; i < parts; i += kThreads) sum += partial[i];
+  sum = block_sum<kThreads>(sum);
+  if (threadIdx.x == 0) loss[0] = float(sum / count / 2);
+}
+
+// ---- launchers ------------------------------------------------------------------------------------------------------
+
+Geometry tiles(int h, int w, const LossShape& shape) {
+  return {{blocks_for(w, kTileW), blocks_for(h, kTileH), unsigned(shape.n * shape.c)}, kThreads};
+}
+int64_t parts_of(const LossShape& shape, const Dssim& d) {
+  const dim3 grid = tiles(shape.h - d.window + 1, shape.w - d.window + 1, shape).grid;
+  return int64_t(grid.x) * grid.y * grid.z;
+}
+int64_t positions(const LossShape& shape, const Dssim& d) {
+  return int64_t(shape.n) * shape.c * (shape.h - d.window + 1) * (shape.w - d.window + 1);
+}
+
+template <int Window>
+void launch_dssim(float* loss, float* dy, const float* y, const float* t, const LossShape& shape, const Dssim& d,
+                  float weight, bool accumulate, void* workspace, Stream stream) {
+  const Sizes s{shape.h,     shape.w,     shape.c,    shape.h - Window + 1, shape.w - Window + 1,
+                shape.focus, d.k1 * d.k1, d.k2 * d.k2};
+  Taps taps{};
+  dssim_taps(taps.v, d);
+  const int64_t parts = parts_of(shape, d);
+  const double count = double(positions(shape, d));
+  double* partial = static_cast<double*>(workspace);
+  float* derivatives = reinterpret_cast<float*>(partial + parts);
+  DOPPEL_KERNEL(dssim_forward<Window>)
+      .launch(tiles(s.out_h, s.out_w, shape), partial, derivatives, y, t, s, taps, stream);
+  DOPPEL_KERNEL(dssim_backward<Window>)
+      .launch(tiles(s.h, s.w, shape), dy, derivatives, y, t, s, taps, float(-0.5 * weight / count), accumulate, stream);
+  DOPPEL_KERNEL(dssim_mean).launch({1, kThreads}, loss, partial, parts, count, stream);
+}
+
+}  // namespace
+
+size_t dssim_workspace(const LossShape& shape, const Dssim& dssim, Stream) {
+  return size_t(parts_of(shape, dssim)) * sizeof(double) +
+         size_t(positions(shape, dssim)) * kDerivatives * sizeof(float);
+}
+
+void dssim_loss(float* loss, float* dy, const float* y, const float* t, const LossShape& shape, const Dssim& dssim,
+                float weight, bool accumulate, void* workspace, Stream stream) {
+  const auto with = [&]<int Window>(std::integral_constant<int, Window>) {
+    launch_dssim<Window>(loss, dy, y, t, shape, dssim, weight, accumulate, workspace, stream);
+  };
+  switch (dssim.window) {
+    case 3:
+      return with(std::integral_constant<int, 3>{});
+    case 5:
+      return with(std::integral_constant<int, 5>{});
+    case 7:
+      return with(std::integral_constant<int, 7>{});
+    case 9:
+      return with(std::integral_constant<int, 9>{});
+    case 11:
+      return with(std::integral_constant<int, 11>{});
+    case 13:
+      return with(std::integral_constant<int, 13>{});
+    case 15:
+      return with(std::integral_constant<int, 15>{});
+    default:
+      throw std::invalid_argument("dssim: the window must be odd, 3 to 15");
+  }
+}
+
+}  // namespace doppel::DOPPEL_BACKEND
