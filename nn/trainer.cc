@@ -40,9 +40,10 @@ StepOptions step_options(const ModelDescription& model) {
   return options;
 }
 
-Trainer::Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end)
+Trainer::Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end, Device device)
     : model_(std::move(model)), end_(end) {
-  const StepOptions options = step_options(model_);
+  StepOptions options = step_options(model_);
+  options.device = device;
   arch_ = options.arch;
   const int count = int(people.size());
   model_.size = arch_.size;

@@ -28,8 +28,8 @@ struct TrainingEnd {
 class Trainer {
  public:
   // `model` says what to train (iterations 0: a fresh start) and `people` are in the order of model.people. Allocates
-  // everything the run needs.
-  Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end);
+  // everything the run needs. Steps run on `device`, cpu or emulator; previews on the CPU.
+  Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end, Device device = Device::cpu);
 
   // Goes on from the checkpoint in `folder`: weights, moments and average, bit for bit.
   void resume(const std::string& folder);

@@ -40,7 +40,7 @@ TrainingStep::TrainingStep(const StepOptions& options, std::shared_ptr<Parameter
   differentiate(g);
   arenas_ = append_adam(g, state_, a.adam);
   dropped_ = drop_dead_nodes(g);
-  program_ = std::make_unique<Program>(std::move(g), Stream{}, dry);
+  program_ = std::make_unique<Program>(std::move(g), Stream{options.device}, dry);
 }
 
 void TrainingStep::bind(ParameterStore& store, StepState* state) {

@@ -17,7 +17,8 @@ struct StepOptions {
   std::vector<std::string> people;  // sample i belongs to person i / batch
   int batch = 0;                    // samples per person
   DType precision = DType::bf16;
-  bool draw = true;  // false: the host gives the pictures with set_batch()
+  bool draw = true;             // false: the host gives the pictures with set_batch()
+  Device device = Device::cpu;  // where the step runs; its memory is the host's, so not Device::cuda
 };
 
 class TrainingStep {

@@ -78,8 +78,9 @@ void add_train(CLI::App& app) {
   auto* seed = sub->add_option("--seed", o->seed, "What the random numbers start from [1]");
   auto* precision = sub->add_option("--precision", o->precision, "bf16 or fp32 [bf16 where the processor has it]")
                         ->check(CLI::IsMember({"bf16", "fp32"}));
-  sub->add_option("--device", o->command.device, "Where to train")
-      ->check(CLI::IsMember({"auto", "cpu"}))
+  sub->add_option("--device", o->command.device,
+                  "Where to train; emulator: the CUDA kernels run by the processor, to try them out (very slow)")
+      ->check(CLI::IsMember({"auto", "cpu", "emulator"}))
       ->capture_default_str();
   sub->add_option("--save-every", o->command.save_every, "Seconds between checkpoints")
       ->check(NumberRange(1, 1e6))

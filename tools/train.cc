@@ -93,8 +93,9 @@ ModelDescription describe(const TrainCommand& c, const std::vector<FaceSet>& set
 }
 
 // Prints what the run needs, and refuses a run that would not fit.
-void check_memory(const ModelDescription& m, size_t face_bytes) {
-  const StepOptions options = step_options(m);
+void check_memory(const ModelDescription& m, Device device, size_t face_bytes) {
+  StepOptions options = step_options(m);
+  options.device = device;
   // The plan counts what the process holds already, so that is part of the budget.
   const size_t there = available_memory() + resident_memory(), budget = there - std::min(there, kSpareMemory);
   // A plan in full compiles every kernel; the estimate spares that for a batch far beyond the machine.
@@ -173,7 +174,8 @@ void run_training(const TrainCommand& c) {
 
   size_t face_bytes = 0;
   for (const FaceSet& set : sets) face_bytes += set.faces.size() * size_t(set.header.size) * set.header.size * 3;
-  check_memory(model, face_bytes);
+  const Device device = c.device == "emulator" ? Device::emulator : Device::cpu;
+  check_memory(model, device, face_bytes);
 
   std::vector<std::vector<uint8_t>> pixels;
   std::vector<PersonFaces> people;
@@ -184,7 +186,7 @@ void run_training(const TrainCommand& c) {
   }
 
   const TrainingEnd end{c.iterations.value_or(0), c.minutes.value_or(0)};
-  Trainer trainer(model, people, end);
+  Trainer trainer(model, people, end, device);
   if (resuming) {
     trainer.resume(c.model);
     std::fprintf(stderr, "%s: goes on after iteration %llu\n", c.model.c_str(),

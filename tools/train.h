@@ -21,9 +21,9 @@ struct TrainCommand {
   std::optional<double> warp;  // strength of the augmentation, 1 is the architecture's
   std::optional<uint64_t> seed;
   std::optional<std::string> precision;
-  std::string device = "auto";
-  double preview_every = 60;  // seconds
-  double save_every = 300;    // seconds
+  std::string device = "auto";  // auto, cpu, emulator
+  double preview_every = 60;    // seconds
+  double save_every = 300;      // seconds
   bool verbose = false;
   bool checked = false;  // look at every node's output
 };

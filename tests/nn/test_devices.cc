@@ -1,0 +1,101 @@
+// The same training step on the CPU and through the CUDA kernels, run by the emulator.
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <cstring>
+
+#include "nn/training_step.h"
+
+using namespace doppel;
+
+namespace {
+
+constexpr int kFaceSize = 64;
+constexpr uint32_t kFaces = 3;
+
+// `lite`, so narrow that emulated threads get through it; each width a multiple of 8, as the tensor cores want it.
+Architecture tiny() {
+  Architecture a = architecture("lite");
+  a.size = 32;
+  a.down = {{16, 5}, {16, 3}, {24, 3}};
+  a.code = 32;
+  a.latent_size = 4;
+  a.latent_filters = 16;
+  a.shared = {{16}};
+  a.up = {{16}, {8}};
+  a.warp.face_size = kFaceSize;
+  a.adam.clip_norm = 1;
+  return a;
+}
+
+std::vector<uint8_t> make_faces(uint32_t person) {
+  std::vector<uint8_t> pixels(size_t(kFaces) * kFaceSize * kFaceSize * 3);
+  for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = uint8_t(128 + 100 * std::sin(double(i) * (0.01 + person)));
+  return pixels;
+}
+
+struct Steps {
+  std::vector<float> losses, gradients, weights;  // losses of every step, gradients of the first, weights of the last
+};
+
+Steps train(Device device, DType precision, int steps) {
+  StepOptions options;
+  options.arch = tiny();
+  options.people = {"a", "b"};
+  options.batch = 2;
+  options.precision = precision;
+  options.device = device;
+
+  const std::vector<uint8_t> faces[] = {make_faces(0), make_faces(1)};
+  WarpFaces sets{};
+  for (int p = 0; p < 2; ++p) {
+    sets.pixels[p] = faces[p].data();
+    sets.faces[p] = kFaces;
+  }
+  const auto layout = declare_parameters(options.arch, options.people);
+  ParameterStore store = make_store(layout, precision, true);
+  initialize(store, 4);
+  StepState state{9, 0, 1e-3f, 0};
+  TrainingStep step(options, layout, &sets);
+  step.bind(store, &state);
+
+  Steps result;
+  const auto copy = [&](const Buffer& b) {
+    return std::vector<float>(b.as<float>(), b.as<float>() + layout->elements);
+  };
+  for (int i = 0; i < steps; ++i) {
+    step.program().run_checked();
+    for (const TrainingStep::Loss& loss : step.losses()) result.losses.push_back(loss.total);
+    if (i == 0) result.gradients = copy(store.gradients);
+  }
+  result.weights = copy(store.weights);
+  return result;
+}
+
+// |a - b| / |b|
+double distance(const std::vector<float>& a, const std::vector<float>& b) {
+  double difference = 0, norm = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    difference += (double(a[i]) - double(b[i])) * (double(a[i]) - double(b[i]));
+    norm += double(b[i]) * double(b[i]);
+  }
+  return std::sqrt(difference / norm);
+}
+
+}  // namespace
+
+TEST_CASE("a training step through the CUDA kernels is the CPU's", "[emulator]") {
+  for (const DType precision : {DType::f32, DType::bf16}) {
+    INFO(name_of(precision));
+    const Steps cpu = train(Device::cpu, precision, 2), emulated = train(Device::emulator, precision, 2);
+    // In fp32 the sums differ in their order alone. In bf16 each of some ten layers rounds what it gets, and a value on
+    // the edge of a rounding falls to either side: errors of 2^-9 a layer that add up as their squares.
+    const double bound = precision == DType::f32 ? 2e-5 : 2e-2;
+    REQUIRE(cpu.losses.size() == emulated.losses.size());
+    for (size_t i = 0; i < cpu.losses.size(); ++i)
+      CHECK(std::abs(emulated.losses[i] - cpu.losses[i]) <= bound * cpu.losses[i]);
+    CHECK(distance(emulated.gradients, cpu.gradients) <= 3 * bound);
+
+    const Steps again = train(Device::emulator, precision, 2);
+    CHECK(std::memcmp(emulated.weights.data(), again.weights.data(), 4 * again.weights.size()) == 0);
+  }
+}
