@@ -87,13 +87,14 @@ TEST_CASE("a training step through the CUDA kernels is the CPU's", "[emulator]")
   for (const DType precision : {DType::f32, DType::bf16}) {
     INFO(name_of(precision));
     const Steps cpu = train(Device::cpu, precision, 2), emulated = train(Device::emulator, precision, 2);
-    // In fp32 the sums differ in their order alone. In bf16 each of some ten layers rounds what it gets, and a value on
-    // the edge of a rounding falls to either side: errors of 2^-9 a layer that add up as their squares.
-    const double bound = precision == DType::f32 ? 2e-5 : 2e-2;
+    // In fp32 the sums differ in their order alone. In bf16 each layer rounds what it gets, and a value on the edge of
+    // a rounding falls to either side; of all values few do.
+    const double loss_bound = precision == DType::f32 ? 5e-6 : 1e-3,
+                 gradient_bound = precision == DType::f32 ? 1e-5 : 1e-2;
     REQUIRE(cpu.losses.size() == emulated.losses.size());
     for (size_t i = 0; i < cpu.losses.size(); ++i)
-      CHECK(std::abs(emulated.losses[i] - cpu.losses[i]) <= bound * cpu.losses[i]);
-    CHECK(distance(emulated.gradients, cpu.gradients) <= 3 * bound);
+      CHECK(std::abs(emulated.losses[i] - cpu.losses[i]) <= loss_bound * cpu.losses[i]);
+    CHECK(distance(emulated.gradients, cpu.gradients) <= gradient_bound);
 
     const Steps again = train(Device::emulator, precision, 2);
     CHECK(std::memcmp(emulated.weights.data(), again.weights.data(), 4 * again.weights.size()) == 0);
