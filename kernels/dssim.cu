@@ -4,6 +4,7 @@
 #include "kernels/device/device.h"
 #include "kernels/device/reduce.h"
 #include "kernels/dssim_math.h"
+#include "kernels/loss_math.h"
 
 namespace doppel::DOPPEL_BACKEND {
 namespace {
@@ -18,9 +19,9 @@ struct Taps {
 };
 
 struct Sizes {
-  int h, w, c;          // of a picture
-  int out_h, out_w;     // positions of the window
-  float focus, c1, c2;  // c1 = k1^2, c2 = k2^2
+  int h, w, c;       // of a picture
+  int out_h, out_w;  // positions of the window
+  float c1, c2;      // k1^2, k2^2
 };
 
 // A plane is one channel of one picture. Derivatives lie plane by plane: [3][n c][out_h][out_w].
@@ -40,7 +41,8 @@ __device__ __forceinline__ Tile this_tile(const Sizes& s) {
 // partial[block] = the weighted sum of 1 - SSIM over a tile of positions.
 template <int Window>
 __global__ void __launch_bounds__(kThreads)
-    dssim_forward(double* partial, float* derivatives, const float* y, const float* t, Sizes s, Taps taps) {
+    dssim_forward(double* partial, float* derivatives, const float* y, const float* t, const float* mask,
+                  LossShape shape, Sizes s, Taps taps) {
   constexpr int kInW = kTileW + Window - 1, kInH = kTileH + Window - 1;
   DOPPEL_SHARED(float, ys, [kInH][kInW]);
   DOPPEL_SHARED(float, ts, [kInH][kInW]);
@@ -89,7 +91,7 @@ __global__ void __launch_bounds__(kThreads)
     for (int tap = 0; tap < Window; ++tap)
 #pragma unroll
       for (int q = 0; q < kMaps; ++q) m[q] += taps.v[tap] * rows[q][i + tap][j];
-    const float w = s.focus > 0 ? focus_weight(s.focus, float(column + kHalf), float(row + kHalf), s.h, s.w) : 1;
+    const float w = position_weight(mask, shape, blockIdx.z / unsigned(s.c), row + kHalf, column + kHalf);
     sum += double(w * (1 - ssim(m[0], m[1], m[2], m[3], m[4], s.c1, s.c2)));
     float* out = derivatives + tile.derivative + int64_t(row) * s.out_w + column;
     out[0] = w * m[0];
@@ -146,12 +148,13 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+// loss[0] = or += the partial sums' total times `scale`.
 __global__ void __launch_bounds__(kThreads)
-    dssim_mean(float* loss, const double* partial, int64_t parts, double count) {
+    dssim_mean(float* loss, const double* partial, int64_t parts, double scale, bool accumulate) {
   double sum = 0;
   for (int64_t i = threadIdx.x; i < parts; i += kThreads) sum += partial[i];
   sum = block_sum<kThreads>(sum);
-  if (threadIdx.x == 0) loss[0] = float(sum / count / 2);
+  if (threadIdx.x == 0) loss[0] = float((accumulate ? double(loss[0]) : 0) + sum * scale);
 }
 
 // ---- launchers ------------------------------------------------------------------------------------------------------
@@ -167,54 +170,54 @@ int64_t positions(const LossShape& shape, const Dssim& d) {
   return int64_t(shape.n) * shape.c * (shape.h - d.window + 1) * (shape.w - d.window + 1);
 }
 
+// One window of `scales`; all but the first add to the loss.
 template <int Window>
-void launch_dssim(float* loss, float* dy, const float* y, const float* t, const LossShape& shape, const Dssim& d,
-                  float weight, bool accumulate, void* workspace, Stream stream) {
-  const Sizes s{shape.h,     shape.w,     shape.c,    shape.h - Window + 1, shape.w - Window + 1,
-                shape.focus, d.k1 * d.k1, d.k2 * d.k2};
+void launch_dssim(float* loss, float* dy, const float* y, const float* t, const float* mask, const LossShape& shape,
+                  const Dssim& d, int scales, bool first, float weight, bool accumulate, void* workspace,
+                  Stream stream) {
+  const Sizes s{shape.h, shape.w, shape.c, shape.h - Window + 1, shape.w - Window + 1, d.k1 * d.k1, d.k2 * d.k2};
   Taps taps{};
   dssim_taps(taps.v, d);
   const int64_t parts = parts_of(shape, d);
-  const double count = double(positions(shape, d));
+  const double mean = 0.5 / double(positions(shape, d)) / scales;
   double* partial = static_cast<double*>(workspace);
   float* derivatives = reinterpret_cast<float*>(partial + parts);
   DOPPEL_KERNEL(dssim_forward<Window>)
-      .launch(tiles(s.out_h, s.out_w, shape), partial, derivatives, y, t, s, taps, stream);
+      .launch(tiles(s.out_h, s.out_w, shape), partial, derivatives, y, t, mask, shape, s, taps, stream);
   DOPPEL_KERNEL(dssim_backward<Window>)
-      .launch(tiles(s.h, s.w, shape), dy, derivatives, y, t, s, taps, float(-0.5 * weight / count), accumulate, stream);
-  DOPPEL_KERNEL(dssim_mean).launch({1, kThreads}, loss, partial, parts, count, stream);
+      .launch(tiles(s.h, s.w, shape), dy, derivatives, y, t, s, taps, float(-mean * double(weight)),
+              accumulate || !first, stream);
+  DOPPEL_KERNEL(dssim_mean).launch({1, kThreads}, loss, partial, parts, mean, !first, stream);
+}
+
+// Calls body(std::integral_constant<int, window>).
+template <int Window = 3, typename Body>
+void with_window(int window, Body&& body) {
+  if constexpr (Window <= kMaxDssimWindow) {
+    if (window == Window) return body(std::integral_constant<int, Window>{});
+    with_window<Window + 2>(window, body);
+  }
 }
 
 }  // namespace
 
-size_t dssim_workspace(const LossShape& shape, const Dssim& dssim, Stream) {
-  return size_t(parts_of(shape, dssim)) * sizeof(double) +
-         size_t(positions(shape, dssim)) * kDerivatives * sizeof(float);
+size_t dssim_workspace(const LossShape& shape, const DssimScales& scales, Stream) {
+  size_t bytes = 0;
+  for (int i = 0; i < scales.count; ++i) {
+    const Dssim& d = scales.scale[i];
+    bytes = std::max(bytes, size_t(parts_of(shape, d)) * sizeof(double) +
+                                size_t(positions(shape, d)) * kDerivatives * sizeof(float));
+  }
+  return bytes;
 }
 
-void dssim_loss(float* loss, float* dy, const float* y, const float* t, const LossShape& shape, const Dssim& dssim,
-                float weight, bool accumulate, void* workspace, Stream stream) {
-  const auto with = [&]<int Window>(std::integral_constant<int, Window>) {
-    launch_dssim<Window>(loss, dy, y, t, shape, dssim, weight, accumulate, workspace, stream);
-  };
-  switch (dssim.window) {
-    case 3:
-      return with(std::integral_constant<int, 3>{});
-    case 5:
-      return with(std::integral_constant<int, 5>{});
-    case 7:
-      return with(std::integral_constant<int, 7>{});
-    case 9:
-      return with(std::integral_constant<int, 9>{});
-    case 11:
-      return with(std::integral_constant<int, 11>{});
-    case 13:
-      return with(std::integral_constant<int, 13>{});
-    case 15:
-      return with(std::integral_constant<int, 15>{});
-    default:
-      throw std::invalid_argument("dssim: the window must be odd, 3 to 15");
-  }
+void dssim_loss(float* loss, float* dy, const float* y, const float* t, const float* mask, const LossShape& shape,
+                const DssimScales& scales, float weight, bool accumulate, void* workspace, Stream stream) {
+  for (int i = 0; i < scales.count; ++i)
+    with_window(scales.scale[i].window, [&]<int Window>(std::integral_constant<int, Window>) {
+      launch_dssim<Window>(loss, dy, y, t, mask, shape, scales.scale[i], scales.count, i == 0, weight, accumulate,
+                           workspace, stream);
+    });
 }
 
 }  // namespace doppel::DOPPEL_BACKEND

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/dssim_math.h"
+#include "kernels/loss_math.h"
 #include "kernels/parallel.h"
 
 namespace doppel::on_cpu {
@@ -134,41 +135,59 @@ int parts_of(const LossShape& shape) {
   return std::min(kParts, shape.n);
 }
 
-}  // namespace
-
-size_t dssim_workspace(const LossShape& shape, const Dssim& dssim, Stream) {
-  const Sizes s{shape.h, shape.w, shape.c, dssim.window};
-  return parts_of(shape) * scratch_floats(s) * sizeof(float);
+// Weights of the centres of the windows of picture n.
+void fill_weights(float* weights, const float* mask, const LossShape& shape, const Sizes& s, int64_t n) {
+  const int half = (s.window - 1) / 2;
+  for (int row = 0; row < s.out_h(); ++row)
+    for (int column = 0; column < s.out_w(); ++column)
+      for (int c = 0; c < s.c; ++c) *weights++ = position_weight(mask, shape, n, row + half, column + half);
 }
 
-void dssim_loss(float* loss, float* dy, const float* y, const float* t, const LossShape& shape, const Dssim& dssim,
-                float weight, bool accumulate, void* workspace, Stream) {
-  const Sizes s{shape.h, shape.w, shape.c, dssim.window};
+// The loss of one window.
+double one_scale(float* dy, const float* y, const float* t, const float* mask, const LossShape& shape, const Dssim& d,
+                 float weight, bool accumulate, float* workspace) {
+  const Sizes s{shape.h, shape.w, shape.c, d.window};
   float taps[kMaxDssimWindow];
-  dssim_taps(taps, dssim);
+  dssim_taps(taps, d);
   const int parts = parts_of(shape);
   const size_t size = size_t(shape.h) * s.row();
   const double count = double(shape.n) * double(s.map());
   const float scale = float(-0.5 * weight / count);
-  // Of the centre of the window at each position.
-  std::vector<float> weights(s.map(), 1.f);
-  if (shape.focus > 0)
-    for (size_t i = 0; i < weights.size(); ++i) {
-      const int row = int(i) / s.out_row(), column = int(i) % s.out_row() / s.c, half = (s.window - 1) / 2;
-      weights[i] = focus_weight(shape.focus, float(column + half), float(row + half), shape.h, shape.w);
-    }
+  std::vector<float> shared(mask ? 0 : s.map());  // the same for all pictures
+  if (!mask) fill_weights(shared.data(), nullptr, shape, s, 0);
   double partial[kParts] = {};
   parallel_for(parts, 1, [&](int64_t part0, int64_t part1) {
+    std::vector<float> own(mask ? s.map() : 0);
     for (int64_t part = part0; part < part1; ++part) {
-      float* scratch = static_cast<float*>(workspace) + size_t(part) * scratch_floats(s);
-      for (int64_t i = int64_t(shape.n) * part / parts; i < int64_t(shape.n) * (part + 1) / parts; ++i)
-        partial[part] += picture(dy + i * size, y + i * size, t + i * size, taps, s, dssim, weights.data(), scale,
-                                 accumulate, scratch);
+      float* scratch = workspace + size_t(part) * scratch_floats(s);
+      for (int64_t i = int64_t(shape.n) * part / parts; i < int64_t(shape.n) * (part + 1) / parts; ++i) {
+        if (mask) fill_weights(own.data(), mask, shape, s, i);
+        partial[part] += picture(dy + i * size, y + i * size, t + i * size, taps, s, d,
+                                 mask ? own.data() : shared.data(), scale, accumulate, scratch);
+      }
     }
   });
   double sum = 0;
   for (double p : partial) sum += p;
-  *loss = float(sum / count / 2);
+  return sum / count / 2;
+}
+
+}  // namespace
+
+size_t dssim_workspace(const LossShape& shape, const DssimScales& scales, Stream) {
+  size_t floats = 0;
+  for (int i = 0; i < scales.count; ++i)
+    floats = std::max(floats, scratch_floats({shape.h, shape.w, shape.c, scales.scale[i].window}));
+  return parts_of(shape) * floats * sizeof(float);
+}
+
+void dssim_loss(float* loss, float* dy, const float* y, const float* t, const float* mask, const LossShape& shape,
+                const DssimScales& scales, float weight, bool accumulate, void* workspace, Stream) {
+  double sum = 0;
+  for (int i = 0; i < scales.count; ++i)
+    sum += one_scale(dy, y, t, mask, shape, scales.scale[i], weight / float(scales.count), accumulate || i > 0,
+                     static_cast<float*>(workspace));
+  *loss = float(sum / scales.count);
 }
 
 }  // namespace doppel::on_cpu

@@ -8,8 +8,6 @@
 
 namespace doppel {
 
-constexpr int kMaxDssimWindow = 15;
-
 // The window's one-dimensional taps; they sum to 1.
 inline void dssim_taps(float* taps, const Dssim& d) {
   double sum = 0, raw[kMaxDssimWindow];

@@ -25,16 +25,17 @@ unsigned parts_of(const LossShape& s) {
 
 // partial[block] = the weighted sum of Loss::error over the block's range of elements.
 template <typename Loss>
-__global__ void __launch_bounds__(kThreads) pointwise_kernel(double* partial, float* dy, const float* y, const float* t,
-                                                             LossShape s, float scale, bool accumulate) {
+__global__ void __launch_bounds__(kThreads)
+    pointwise_kernel(double* partial, float* dy, const float* y, const float* t, const float* mask, LossShape s,
+                     float scale, bool accumulate) {
   const int64_t count = int64_t(s.n) * s.h * s.w * s.c;
   const int64_t begin = count * blockIdx.x / gridDim.x, end = count * (blockIdx.x + 1) / gridDim.x;
   double sum = 0;
   for (int64_t i = begin + threadIdx.x; i < end; i += kThreads) {
     float w = 1;
-    if (s.focus > 0) {
+    if (mask || s.focus > 0) {
       const int64_t pixel = i / s.c, row = pixel / s.w;
-      w = focus_weight(s.focus, float(pixel % s.w), float(row % s.h), s.h, s.w);
+      w = position_weight(mask, s, row / s.h, int(row % s.h), int(pixel % s.w));
     }
     const float d = y[i] - t[i], slope = scale * w * Loss::slope(d);
     sum += double(w * Loss::error(d));
@@ -60,13 +61,13 @@ __global__ void __launch_bounds__(1) total_kernel(float* losses, float l1, float
 // ---- launchers ------------------------------------------------------------------------------------------------------
 
 template <typename Loss>
-void launch_pointwise(float* loss, float* dy, const float* y, const float* t, const LossShape& s, float weight,
-                      bool accumulate, void* workspace, Stream stream) {
+void launch_pointwise(float* loss, float* dy, const float* y, const float* t, const float* mask, const LossShape& s,
+                      float weight, bool accumulate, void* workspace, Stream stream) {
   double* partial = static_cast<double*>(workspace);
   const unsigned parts = parts_of(s);
   const double count = double(elements(s));
   DOPPEL_KERNEL(pointwise_kernel<Loss>)
-      .launch({parts, kThreads}, partial, dy, y, t, s, float(weight / count), accumulate, stream);
+      .launch({parts, kThreads}, partial, dy, y, t, mask, s, float(weight / count), accumulate, stream);
   DOPPEL_KERNEL(mean_kernel).launch({1, kThreads}, loss, partial, int(parts), count, stream);
 }
 
@@ -76,14 +77,14 @@ size_t pointwise_loss_workspace(const LossShape& shape, Stream) {
   return parts_of(shape) * sizeof(double);
 }
 
-void l1_loss(float* loss, float* dy, const float* y, const float* t, const LossShape& shape, float weight,
-             bool accumulate, void* workspace, Stream stream) {
-  launch_pointwise<AbsoluteError>(loss, dy, y, t, shape, weight, accumulate, workspace, stream);
+void l1_loss(float* loss, float* dy, const float* y, const float* t, const float* mask, const LossShape& shape,
+             float weight, bool accumulate, void* workspace, Stream stream) {
+  launch_pointwise<AbsoluteError>(loss, dy, y, t, mask, shape, weight, accumulate, workspace, stream);
 }
 
-void mse_loss(float* loss, float* dy, const float* y, const float* t, const LossShape& shape, float weight,
-              bool accumulate, void* workspace, Stream stream) {
-  launch_pointwise<SquaredError>(loss, dy, y, t, shape, weight, accumulate, workspace, stream);
+void mse_loss(float* loss, float* dy, const float* y, const float* t, const float* mask, const LossShape& shape,
+              float weight, bool accumulate, void* workspace, Stream stream) {
+  launch_pointwise<SquaredError>(loss, dy, y, t, mask, shape, weight, accumulate, workspace, stream);
 }
 
 void total_loss(float* losses, float l1, float mse, float dssim, Stream stream) {

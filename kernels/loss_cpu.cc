@@ -13,8 +13,8 @@ constexpr int kParts = 32;
 
 // The weighted mean of Loss::error over all elements.
 template <typename Loss>
-void pointwise_loss(float* loss, float* dy, const float* y, const float* t, const LossShape& s, float weight,
-                    bool accumulate) {
+void pointwise_loss(float* loss, float* dy, const float* y, const float* t, const float* mask, const LossShape& s,
+                    float weight, bool accumulate) {
   const int64_t rows = int64_t(s.n) * s.h, row = int64_t(s.w) * s.c;
   const double count = double(rows) * double(row);
   const float scale = float(weight / count);
@@ -25,7 +25,7 @@ void pointwise_loss(float* loss, float* dy, const float* y, const float* t, cons
       double sum = 0;
       for (int64_t r = rows * part / kParts; r < rows * (part + 1) / kParts; ++r) {
         for (int64_t i = 0; i < row; ++i)
-          weights[size_t(i)] = s.focus > 0 ? focus_weight(s.focus, float(i / s.c), float(r % s.h), s.h, s.w) : 1;
+          weights[size_t(i)] = position_weight(mask, s, r / s.h, int(r % s.h), int(i / s.c));
         const float *w = weights.data(), *yr = y + r * row, *tr = t + r * row;
         float* out = dy + r * row;
         float row_sum = 0;
@@ -54,14 +54,14 @@ size_t pointwise_loss_workspace(const LossShape&, Stream) {
   return 0;
 }
 
-void l1_loss(float* loss, float* dy, const float* y, const float* t, const LossShape& shape, float weight,
-             bool accumulate, void*, Stream) {
-  pointwise_loss<AbsoluteError>(loss, dy, y, t, shape, weight, accumulate);
+void l1_loss(float* loss, float* dy, const float* y, const float* t, const float* mask, const LossShape& shape,
+             float weight, bool accumulate, void*, Stream) {
+  pointwise_loss<AbsoluteError>(loss, dy, y, t, mask, shape, weight, accumulate);
 }
 
-void mse_loss(float* loss, float* dy, const float* y, const float* t, const LossShape& shape, float weight,
-              bool accumulate, void*, Stream) {
-  pointwise_loss<SquaredError>(loss, dy, y, t, shape, weight, accumulate);
+void mse_loss(float* loss, float* dy, const float* y, const float* t, const float* mask, const LossShape& shape,
+              float weight, bool accumulate, void*, Stream) {
+  pointwise_loss<SquaredError>(loss, dy, y, t, mask, shape, weight, accumulate);
 }
 
 void total_loss(float* losses, float l1, float mse, float dssim, Stream) {

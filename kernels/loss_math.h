@@ -1,9 +1,17 @@
-// What the pointwise losses of kernels/loss.h make of the difference d = y - t, the same for every backend.
+// The formulas of kernels/loss.h that are the same for every backend: weights of positions, and what the pointwise
+// losses make of the difference d = y - t.
 #pragma once
 
 #include "kernels/both.h"
+#include "kernels/loss.h"
 
 namespace doppel {
+
+// f of kernels/loss.h at (x, y) of picture n.
+DOPPEL_BOTH inline float position_weight(const float* mask, const LossShape& s, int64_t n, int y, int x) {
+  const float f = s.focus > 0 ? focus_weight(s.focus, float(x), float(y), s.h, s.w) : 1;
+  return mask ? f * mask[(n * s.h + y) * s.w + x] : f;
+}
 
 struct AbsoluteError {
   DOPPEL_BOTH static float error(float d) { return d < 0 ? -d : d; }

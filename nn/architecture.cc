@@ -54,7 +54,7 @@ Architecture lite() {
   a.loss.l1 = 1;
   a.loss.dssim = 0.5f;
   a.loss.focus = 0.9f;
-  a.loss.window.window = 7;
+  a.loss.scales.scale[0].window = 7;
   a.face_only = true;
   // Clips of two people differ in light and colour; an encoder that has seen each face in several codes both alike.
   a.warp.rotation = 10;

@@ -125,15 +125,15 @@ class ImageLossOp : public Operator {
   size_t workspace(Stream stream) const override {
     // The losses run one after the other.
     return std::max(pointwise_loss_workspace(shape_, stream),
-                    loss_.dssim > 0 ? dssim_workspace(shape_, loss_.window, stream) : 0);
+                    loss_.dssim > 0 ? dssim_workspace(shape_, loss_.scales, stream) : 0);
   }
   void run(const Arguments& a) const override {
     const float *y = static_cast<const float*>(a.in[0]), *t = static_cast<const float*>(a.in[1]);
     float *losses = static_cast<float*>(a.out[0]), *dy = static_cast<float*>(a.out[1]);
-    l1_loss(&losses[1], dy, y, t, shape_, loss_.l1, false, a.workspace, a.stream);
-    if (loss_.mse > 0) mse_loss(&losses[2], dy, y, t, shape_, loss_.mse, true, a.workspace, a.stream);
+    l1_loss(&losses[1], dy, y, t, nullptr, shape_, loss_.l1, false, a.workspace, a.stream);
+    if (loss_.mse > 0) mse_loss(&losses[2], dy, y, t, nullptr, shape_, loss_.mse, true, a.workspace, a.stream);
     if (loss_.dssim > 0)
-      dssim_loss(&losses[3], dy, y, t, shape_, loss_.window, loss_.dssim, true, a.workspace, a.stream);
+      dssim_loss(&losses[3], dy, y, t, nullptr, shape_, loss_.scales, loss_.dssim, true, a.workspace, a.stream);
     total_loss(losses, loss_.l1, loss_.mse, loss_.dssim, a.stream);
   }
   void backward(Backward& b, const Node& node) const override { b.set(node.in[0], node.out[1]); }

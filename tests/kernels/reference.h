@@ -39,10 +39,12 @@ struct Loss {
   double value = 0;
   Doubles dy;  // of value
 };
-Loss l1(const Doubles& y, const Doubles& t);
-Loss mse(const Doubles& y, const Doubles& t);
+// mask [N,H,W], or empty: 1 everywhere.
+Loss l1(const Doubles& y, const Doubles& t, const Doubles& mask = {});
+Loss mse(const Doubles& y, const Doubles& t, const Doubles& mask = {});
 // `condition`, when wanted: how much larger the variances' terms are than what is left of them, at the worst window.
-Loss dssim(const LossShape& shape, const Dssim& dssim, const Doubles& y, const Doubles& t, double* condition = nullptr);
+Loss dssim(const LossShape& shape, const Dssim& dssim, const Doubles& y, const Doubles& t, double* condition = nullptr,
+           const Doubles& mask = {});
 
 struct AdamState {
   Doubles w, m, v, average;  // average may be empty

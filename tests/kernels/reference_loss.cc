@@ -5,29 +5,37 @@
 
 namespace doppel::reference {
 
-Loss l1(const Doubles& y, const Doubles& t) {
+// Of element i of pictures with `elements` elements.
+static double weight(const Doubles& mask, size_t i, size_t elements) {
+  return mask.empty() ? 1 : mask[i / (elements / mask.size())];
+}
+
+Loss l1(const Doubles& y, const Doubles& t, const Doubles& mask) {
   const double count = double(y.size());
   Loss loss{0, Doubles(y.size())};
   for (size_t i = 0; i < y.size(); ++i) {
     const double d = y[i] - t[i];
-    loss.value += std::abs(d) / count;
-    loss.dy[i] = double((d > 0) - (d < 0)) / count;
+    const double f = weight(mask, i, y.size());
+    loss.value += f * std::abs(d) / count;
+    loss.dy[i] = f * double((d > 0) - (d < 0)) / count;
   }
   return loss;
 }
 
-Loss mse(const Doubles& y, const Doubles& t) {
+Loss mse(const Doubles& y, const Doubles& t, const Doubles& mask) {
   const double count = double(y.size());
   Loss loss{0, Doubles(y.size())};
   for (size_t i = 0; i < y.size(); ++i) {
     const double d = y[i] - t[i];
-    loss.value += d * d / count;
-    loss.dy[i] = 2 * d / count;
+    const double f = weight(mask, i, y.size());
+    loss.value += f * d * d / count;
+    loss.dy[i] = f * 2 * d / count;
   }
   return loss;
 }
 
-Loss dssim(const LossShape& shape, const Dssim& o, const Doubles& y, const Doubles& t, double* condition) {
+Loss dssim(const LossShape& shape, const Dssim& o, const Doubles& y, const Doubles& t, double* condition,
+           const Doubles& mask) {
   const int taps = o.window, rows = shape.h - taps + 1, columns = shape.w - taps + 1;
   const double c1 = std::pow(double(o.k1), 2), c2 = std::pow(double(o.k2), 2);
   const double windows = double(shape.n) * rows * columns * shape.c;
@@ -61,14 +69,15 @@ Loss dssim(const LossShape& shape, const Dssim& o, const Doubles& y, const Doubl
           const double a1 = 2 * my * mt + c1, b1 = my * my + mt * mt + c1;
           const double a2 = 2 * (yt - my * mt) + c2, b2 = yy - my * my + tt - mt * mt + c2;
           const double ssim = a1 * a2 / (b1 * b2);
-          loss.value += (1 - ssim) / 2 / windows;
+          const double f = weight(mask, at(n, p + taps / 2, q + taps / 2, c), y.size());
+          loss.value += f * (1 - ssim) / 2 / windows;
           if (condition) *condition = std::max(*condition, (yy + tt + 2 * yt) / b2);
           // Chain rule through the moments that y is in: my, yy, yt.
           const double d_yt = 2 * a1 / (b1 * b2);
           const double d_yy = -ssim / b2;
           const double d_my = 2 * mt * a2 / (b1 * b2) - 2 * my * ssim / b1 - mt * d_yt - 2 * my * d_yy;
           for_window(
-              [&](size_t i, double g) { loss.dy[i] -= g * (d_my + 2 * y[i] * d_yy + t[i] * d_yt) / 2 / windows; });
+              [&](size_t i, double g) { loss.dy[i] -= f * g * (d_my + 2 * y[i] * d_yy + t[i] * d_yt) / 2 / windows; });
         }
   return loss;
 }

@@ -65,9 +65,9 @@ Doubles error_of(const Doubles& gradient, double relative) {
 // The pointwise losses with a guarded workspace.
 using Pointwise = decltype(l1_loss);
 static void pointwise(Pointwise* launch, Buffer& loss, Buffer& dy, Buffer& y, Buffer& t, const LossShape& s,
-                      float weight, bool add, Stream stream) {
+                      float weight, bool add, Stream stream, const float* mask = nullptr) {
   Buffer workspace(DType::u8, int64_t(pointwise_loss_workspace(s, stream)));
-  launch(loss.f32(), dy.f32(), y.f32(), t.f32(), s, weight, add, workspace.data(), stream);
+  launch(loss.f32(), dy.f32(), y.f32(), t.f32(), mask, s, weight, add, workspace.data(), stream);
   CHECK(workspace.guards_intact());
 }
 
@@ -145,7 +145,7 @@ static void check_dssim(const LossShape& s, const Dssim& o, const Doubles& predi
   check_loss(want, weight, relative, Doubles(size.size(), relative * largest), stream,
              [&](Buffer& loss, Buffer& dy, bool add) {
                Buffer workspace(DType::u8, int64_t(dssim_workspace(s, o, stream)));
-               dssim_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), s, o, weight, add, workspace.data(), stream);
+               dssim_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), nullptr, s, o, weight, add, workspace.data(), stream);
                CHECK(workspace.guards_intact());
              });
 }
@@ -195,6 +195,67 @@ TEST_CASE("DSSIM on the emulator agrees with the reference", "[loss][emulator]")
   }
 }
 
+TEST_CASE("losses heed a mask", "[loss][emulator]") {
+  const LossShape s{2, 14, 17, 3};
+  Dssim o;
+  o.window = 7;
+  Doubles weights = uniform(31, int64_t(s.n) * s.h * s.w, 0, 1);
+  for (size_t i = 0; i < weights.size(); i += 3) weights[i] = 0;
+  on_backends([&](Stream stream) {
+    Buffer y(DType::f32, picture(s, 32, 0.1)), t(DType::f32, picture(s, 33, 0.1)), mask(DType::f32, weights);
+    reference::Loss want = reference::l1(y.values(), t.values(), mask.values());
+    check_loss(
+        want, 2, 6 * kRound * want.value, error_of(want.dy, 6 * kRound), stream,
+        [&](Buffer& loss, Buffer& dy, bool add) { pointwise(l1_loss, loss, dy, y, t, s, 2, add, stream, mask.f32()); });
+    want = reference::mse(y.values(), t.values(), mask.values());
+    check_loss(want, 2, 8 * kRound * want.value, error_of(want.dy, 8 * kRound), stream,
+               [&](Buffer& loss, Buffer& dy, bool add) {
+                 pointwise(mse_loss, loss, dy, y, t, s, 2, add, stream, mask.f32());
+               });
+    double condition = 0;
+    want = reference::dssim(s, o, y.values(), t.values(), &condition, mask.values());
+    const double relative = 4 * std::sqrt(2.0 * o.window) * kRound * condition;
+    const Doubles size = absolute(want.dy);
+    const double largest = *std::max_element(size.begin(), size.end());
+    check_loss(want, 2, relative, Doubles(size.size(), relative * largest), stream,
+               [&](Buffer& loss, Buffer& dy, bool add) {
+                 Buffer workspace(DType::u8, int64_t(dssim_workspace(s, o, stream)));
+                 dssim_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), mask.f32(), s, o, 2, add, workspace.data(), stream);
+               });
+  });
+}
+
+TEST_CASE("multi-scale DSSIM is the mean of its scales", "[loss][emulator]") {
+  const LossShape s{1, 25, 24, 2};
+  DssimScales scales;
+  scales.count = 3;
+  scales.scale[0].window = 5;
+  scales.scale[1].window = 23, scales.scale[1].sigma = 4;
+  scales.scale[2].window = 11;
+  on_backends([&](Stream stream) {
+    Buffer y(DType::f32, picture(s, 34, 0.1)), t(DType::f32, picture(s, 35, 0.1));
+    reference::Loss want{0, Doubles(size_t(y.count()))};
+    double worst = 0;
+    for (const Dssim& d : scales.scale) {
+      double condition = 0;
+      const reference::Loss one = reference::dssim(s, d, y.values(), t.values(), &condition);
+      worst = std::max(worst, 4 * std::sqrt(2.0 * d.window) * kRound * condition);
+      want.value += one.value / 3;
+      for (size_t i = 0; i < want.dy.size(); ++i) want.dy[i] += one.dy[i] / 3;
+    }
+    const Doubles size = absolute(want.dy);
+    const double largest = *std::max_element(size.begin(), size.end());
+    check_loss(
+        want, 0.5f, worst, Doubles(size.size(), worst * largest), stream, [&](Buffer& loss, Buffer& dy, bool add) {
+          Buffer workspace(DType::u8, int64_t(dssim_workspace(s, scales, stream)));
+          dssim_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), nullptr, s, scales, 0.5f, add, workspace.data(), stream);
+          CHECK(workspace.guards_intact());
+        });
+  });
+  scales.scale[1].window = 25;
+  CHECK_THROWS_AS(dssim_workspace(s, scales, {}), std::invalid_argument);
+}
+
 TEST_CASE("DSSIM on the emulator heeds the focus like the CPU", "[loss][emulator]") {
   const LossShape s{1, 21, 35, 2, 0.8f};
   Dssim o;
@@ -202,7 +263,7 @@ TEST_CASE("DSSIM on the emulator heeds the focus like the CPU", "[loss][emulator
   Buffer y(DType::f32, picture(s, 5, 0.1)), t(DType::f32, picture(s, 6, 0.1));
   const auto run = [&](Buffer& loss, Buffer& dy, Stream stream) {
     Buffer workspace(DType::u8, int64_t(dssim_workspace(s, o, stream)));
-    dssim_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), s, o, 1, false, workspace.data(), stream);
+    dssim_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), nullptr, s, o, 1, false, workspace.data(), stream);
   };
   Buffer want(DType::f32, 1), want_dy(DType::f32, y.count());
   run(want, want_dy, {});
@@ -221,7 +282,7 @@ TEST_CASE("DSSIM of equal pictures is 0 and has no gradient", "[loss]") {
   Buffer y(DType::f32, picture(s, 5, 0.1));
   Buffer loss(DType::f32, 1), dy(DType::f32, y.count());
   Buffer workspace(DType::u8, int64_t(dssim_workspace(s, {}, {})));
-  dssim_loss(loss.f32(), dy.f32(), y.f32(), y.f32(), s, {}, 1, false, workspace.data(), {});
+  dssim_loss(loss.f32(), dy.f32(), y.f32(), y.f32(), nullptr, s, {}, 1, false, workspace.data(), {});
   CHECK(std::abs(loss[0]) < 1e-6);
   for (double v : dy.values()) CHECK(std::abs(v) < 1e-7);
 }
@@ -241,7 +302,7 @@ TEST_CASE("loss gradients agree with finite differences", "[loss]") {
   const auto launch = [&](int kind, Buffer& loss, Buffer& dy, Buffer& y) {
     if (kind == 0) pointwise(l1_loss, loss, dy, y, t, s, 1, false, {});
     if (kind == 1) pointwise(mse_loss, loss, dy, y, t, s, 1, false, {});
-    if (kind == 2) dssim_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), s, o, 1, false, workspace.data(), {});
+    if (kind == 2) dssim_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), nullptr, s, o, 1, false, workspace.data(), {});
   };
   for (const int kind : {0, 1, 2})
     for (const uint64_t seed : {20, 21, 22}) {
@@ -271,7 +332,7 @@ TEST_CASE("losses of pictures that are not finite are not finite", "[loss][emula
     pointwise(mse_loss, loss, dy, y, t, s, 1, false, stream);
     CHECK(!std::isfinite(loss[0]));
     Buffer workspace(DType::u8, int64_t(dssim_workspace(s, {}, stream)));
-    dssim_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), s, {}, 1, false, workspace.data(), stream);
+    dssim_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), nullptr, s, {}, 1, false, workspace.data(), stream);
     CHECK(!std::isfinite(loss[0]));
   });
 }
@@ -315,7 +376,8 @@ TEST_CASE("the focus weight is 1 in the middle, less in the corners, and the los
     }
     CHECK((ends[1] - ends[0]) / (2 * step) == Approx(norm2).epsilon(0.01));
   };
-  check([&](float* l, float* d, const float* v) { mse_loss(l, d, v, t.f32(), s, 1, false, nullptr, {}); });
-  check(
-      [&](float* l, float* d, const float* v) { dssim_loss(l, d, v, t.f32(), s, o, 1, false, workspace.data(), {}); });
+  check([&](float* l, float* d, const float* v) { mse_loss(l, d, v, t.f32(), nullptr, s, 1, false, nullptr, {}); });
+  check([&](float* l, float* d, const float* v) {
+    dssim_loss(l, d, v, t.f32(), nullptr, s, o, 1, false, workspace.data(), {});
+  });
 }
