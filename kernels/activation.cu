@@ -26,6 +26,12 @@ struct AddForward {
   float slope;
   __device__ float operator()(float a, float b) const { return activate(F, a + b, slope); }
 };
+struct XCosX {
+  __device__ float operator()(float x, float) const { return x_cos_x(x); }
+};
+struct XCosXBackward {
+  __device__ float operator()(float dy, float x) const { return dy * x_cos_x_derivative(x); }
+};
 struct Add {
   __device__ float operator()(float a, float b) const { return a + b; }
 };
@@ -70,16 +76,19 @@ void launch_map(void* out, const void* a, const void* b, int64_t count, Formula 
         .launch({blocks_for(count, kThreads), kThreads}, o, p, q, count, formula, stream);
 }
 
+template <int Inputs, typename Formula>
+void launch_typed(void* out, const void* a, const void* b, int64_t count, DType type, Formula formula, Stream stream) {
+  if (type == DType::bf16)
+    launch_map<Inputs, Bf16, Bf16>(out, a, b, count, formula, stream);
+  else
+    launch_map<Inputs, float, float>(out, a, b, count, formula, stream);
+}
+
 // Runtime values become template arguments once, here.
 template <int Inputs, template <Activation> typename Formula>
 void launch_activation(void* out, const void* a, const void* b, int64_t count, DType type, Activation f, float slope,
                        Stream stream) {
-  const auto with = [&](auto formula) {
-    if (type == DType::bf16)
-      launch_map<Inputs, Bf16, Bf16>(out, a, b, count, formula, stream);
-    else
-      launch_map<Inputs, float, float>(out, a, b, count, formula, stream);
-  };
+  const auto with = [&](auto formula) { launch_typed<Inputs>(out, a, b, count, type, formula, stream); };
   switch (f) {
     case Activation::none:
       return with(Formula<Activation::none>{slope});
@@ -101,16 +110,21 @@ void activation_backward(void* dx, const void* dy, const void* y, int64_t count,
   launch_activation<2, Backward>(dx, dy, y, count, type, f, slope, stream);
 }
 
+void x_cos_x_forward(void* y, const void* x, int64_t count, DType type, Stream stream) {
+  launch_typed<1>(y, x, nullptr, count, type, XCosX{}, stream);
+}
+
+void x_cos_x_backward(void* dx, const void* dy, const void* x, int64_t count, DType type, Stream stream) {
+  launch_typed<2>(dx, dy, x, count, type, XCosXBackward{}, stream);
+}
+
 void add_activation_forward(void* y, const void* a, const void* b, int64_t count, DType type, Activation f, float slope,
                             Stream stream) {
   launch_activation<2, AddForward>(y, a, b, count, type, f, slope, stream);
 }
 
 void accumulate(void* y, const void* x, int64_t count, DType type, Stream stream) {
-  if (type == DType::bf16)
-    launch_map<2, Bf16, Bf16>(y, y, x, count, Add{}, stream);
-  else
-    launch_map<2, float, float>(y, y, x, count, Add{}, stream);
+  launch_typed<2>(y, y, x, count, type, Add{}, stream);
 }
 
 void cast_to_bf16(Bf16* y, const float* x, int64_t count, Stream stream) {

@@ -61,6 +61,23 @@ void activation_backward(void* dx, const void* dy, const void* y, int64_t count,
   });
 }
 
+void x_cos_x_forward(void* y, const void* x, int64_t count, DType type, Stream) {
+  with_type(type, [&](auto t) {
+    using T = decltype(t);
+    const T* in = static_cast<const T*>(x);
+    map<T>(y, count, [=](int64_t i) { return x_cos_x(to_float(in[i])); });
+  });
+}
+
+void x_cos_x_backward(void* dx, const void* dy, const void* x, int64_t count, DType type, Stream) {
+  with_type(type, [&](auto t) {
+    using T = decltype(t);
+    const T* g = static_cast<const T*>(dy);
+    const T* in = static_cast<const T*>(x);
+    map<T>(dx, count, [=](int64_t i) { return to_float(g[i]) * x_cos_x_derivative(to_float(in[i])); });
+  });
+}
+
 void add_activation_forward(void* y, const void* a, const void* b, int64_t count, DType type, Activation f, float slope,
                             Stream) {
   with_type(type, [&](auto t) {

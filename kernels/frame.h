@@ -1,5 +1,6 @@
-// Per-pixel work between a frame and a face: crop, luma, colour statistics and transfer, paste. Launchers of the CPU
-// backend; all of them use parallel_for, and but for crop_luma they allocate at most a few kilobytes per thread.
+// Per-pixel work between a frame and a face: crop, luma, colour statistics and transfer, paste. Those that take a
+// stream run on every backend, with pictures in its memory; the others run on the host. On the CPU all of them use
+// parallel_for, and but for crop_luma they allocate at most a few kilobytes per thread.
 //
 // Coordinates follow kernels/affine.h: integers are pixel centres. Float pictures are [height, width, 3], R, G, B,
 // sRGB-coded, nominally 0..1 (values outside are allowed as input where said so).
@@ -10,6 +11,7 @@
 
 #include "kernels/affine.h"
 #include "kernels/image.h"
+#include "kernels/stream.h"
 
 namespace doppel {
 
@@ -24,10 +26,15 @@ namespace doppel {
 // frame.
 
 // crop: any size; values are rounded to nearest and clamped to 0..255. Must not overlap the frame.
-void crop_u8(ConstImageView frame, const Affine& frame_to_crop, ImageView crop);
+void crop_u8(ConstImageView frame, const Affine& frame_to_crop, ImageView crop, Stream stream = {});
 
 // out [size, size, 3], clamped to 0..1.
-void crop_f32(ConstImageView frame, const Affine& frame_to_crop, int size, float* out);
+void crop_f32(ConstImageView frame, const Affine& frame_to_crop, int size, float* out, Stream stream = {});
+
+// The same from an NV12 frame: luma at q, chroma at its own grid's place of q with half the scale (at least 1), each by
+// the formula above; then R, G, B by the frame's matrix and range, rounded or scaled and clamped as above.
+void crop_nv12_u8(const Nv12View& frame, const Affine& frame_to_crop, ImageView crop, Stream stream = {});
+void crop_nv12_f32(const Nv12View& frame, const Affine& frame_to_crop, int size, float* out, Stream stream = {});
 
 // Luma 0..255 (BT.709 weights on coded values) of an upright box, reduced or enlarged with the same kernel: out(u, v)
 // is sampled at the frame's (x + u * step, y + v * step). out [height, width] with `stride` bytes a row; step > 0.
@@ -61,7 +68,8 @@ struct ColourStats {
 
 // image [pixels, 3], mask [pixels] with values >= 0. Two passes: values further than 2.5 deviations from the first mean
 // (in any channel) do not count in the second, so that a highlight or a strand of hair does not tint the face.
-ColourStats colour_stats(const float* image, const float* mask, int64_t pixels);
+// Waits for the stream.
+ColourStats colour_stats(const float* image, const float* mask, int64_t pixels, Stream stream = {});
 
 // rgb' = m rgb + t
 struct ColourMap {
@@ -75,7 +83,7 @@ struct ColourMap {
 ColourMap colour_map(const ColourStats& from, const ColourStats& to, float strength);
 
 // image [pixels, 3] in place; not clamped.
-void apply_colour(float* image, int64_t pixels, const ColourMap& map);
+void apply_colour(float* image, int64_t pixels, const ColourMap& map, Stream stream = {});
 
 // ---- paste ----------------------------------------------------------------------------------------------------------
 //
@@ -85,6 +93,7 @@ void apply_colour(float* image, int64_t pixels, const ColourMap& map);
 // [mask_size, mask_size], 0..1, covers the same square and is sampled bilinearly; outside the square m = 0. Where the
 // map enlarges frame pixels (a face smaller in the frame than `size`) the kernel widens as in crop. Pixels with m = 0
 // are not written. frame_to_face must be invertible and finite, size and mask_size at least 2 (std::invalid_argument).
-void paste(ImageView frame, const float* face, int size, const float* mask, int mask_size, const Affine& frame_to_face);
+void paste(ImageView frame, const float* face, int size, const float* mask, int mask_size, const Affine& frame_to_face,
+           Stream stream = {});
 
 }  // namespace doppel

@@ -32,41 +32,24 @@ double laplacian_variance(const uint8_t* luma, int width, int height, std::ptrdi
 
 // ---- colour ---------------------------------------------------------------------------------------------------------
 
-ColourStats colour_stats(const float* image, const float* mask, int64_t pixels) {
-  constexpr double kCut = 2.5;
-  ColourStats stats;
-  double mean[3] = {}, deviation[3] = {};
+namespace on_cpu {
+
+ColourStats colour_stats(const float* image, const float* mask, int64_t pixels, Stream) {
+  ColourSums sums[2] = {};
+  ColourMoments moments{};
   for (int pass = 0; pass < 2; ++pass) {
-    double weight = 0, sum[3] = {}, squares[3] = {};
     for (int64_t i = 0; i < pixels; ++i) {
-      const double w = mask[i];
-      if (w <= 0) continue;
+      const double w = double(mask[i]);
+      if (!(w > 0)) continue;
       const Ycc v = rgb_to_ycc(image[3 * i], image[3 * i + 1], image[3 * i + 2]);
-      const double value[3] = {v.y, v.cb, v.cr};
-      bool far = false;
-      if (pass == 1) {
-        for (int c = 0; c < 3; ++c) far = far || std::abs(value[c] - mean[c]) > kCut * deviation[c] + 1e-6;
-      }
-      if (far) continue;
-      weight += w;
-      for (int c = 0; c < 3; ++c) {
-        sum[c] += w * value[c];
-        squares[c] += w * value[c] * value[c];
-      }
+      if (pass == 0 || !is_far(v, moments)) add_colour(sums[pass], w, v);
     }
-    if (weight <= 0) return stats;
-    for (int c = 0; c < 3; ++c) {
-      mean[c] = sum[c] / weight;
-      deviation[c] = std::sqrt(std::max(0.0, squares[c] / weight - mean[c] * mean[c]));
-    }
-    stats.weight = float(weight);
-    for (int c = 0; c < 3; ++c) {
-      stats.mean[c] = float(mean[c]);
-      stats.deviation[c] = float(deviation[c]);
-    }
+    moments = colour_moments(sums[pass]);
   }
-  return stats;
+  return colour_stats_of(sums[0], sums[1]);
 }
+
+}  // namespace on_cpu
 
 ColourMap colour_map(const ColourStats& from, const ColourStats& to, float strength) {
   ColourMap map;
@@ -91,14 +74,20 @@ ColourMap colour_map(const ColourStats& from, const ColourStats& to, float stren
   return map;
 }
 
-void apply_colour(float* image, int64_t pixels, const ColourMap& map) {
+namespace on_cpu {
+
+void apply_colour(float* image, int64_t pixels, const ColourMap& map, Stream) {
   parallel_for(pixels, 16384, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       float* p = image + 3 * i;
-      const float r = p[0], g = p[1], b = p[2];
-      for (int c = 0; c < 3; ++c) p[c] = map.m[3 * c] * r + map.m[3 * c + 1] * g + map.m[3 * c + 2] * b + map.t[c];
+      const Rgb v = map_colour(map, {p[0], p[1], p[2]});
+      p[0] = v.r;
+      p[1] = v.g;
+      p[2] = v.b;
     }
   });
 }
+
+}  // namespace on_cpu
 
 }  // namespace doppel

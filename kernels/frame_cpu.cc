@@ -6,10 +6,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <stdexcept>
 #include <vector>
 
 #include "kernels/frame.h"
+#include "kernels/frame_geometry.h"
 #include "kernels/frame_math.h"
 #include "kernels/parallel.h"
 
@@ -160,44 +160,25 @@ class Sampler {
   std::vector<float> wx_, wy_, sum_;
 };
 
-void require(bool good, const char* what) {
-  if (!good) throw std::invalid_argument(what);
-}
-
-Affine checked_inverse(const Affine& map) {
-  const Affine inverse = map.inverse();
-  const float sum = inverse.a + inverse.b + inverse.c + inverse.d + inverse.tx + inverse.ty;
-  require(std::isfinite(sum), "frame kernel: the transform is not invertible");
-  return inverse;
-}
-
-float widening(float a, float b) {
-  return std::max(1.0f, std::hypot(a, b));
-}
-
 // Calls put(x, y, sample) for every pixel of a width x height crop, rows over the cores.
 template <typename Put>
 void for_crop(ConstImageView frame, const Affine& frame_to_crop, int width, int height, Put&& put) {
-  require(frame.data && frame.width > 0 && frame.height > 0, "crop: the frame is empty");
-  const Affine back = checked_inverse(frame_to_crop);
-  const float scale_x = widening(back.a, back.b), scale_y = widening(back.c, back.d);
+  const CropGeometry g = crop_geometry(frame.data && frame.width > 0 && frame.height > 0, frame_to_crop);
   parallel_for(height, 16, [&](int64_t begin, int64_t end) {
-    Sampler<uint8_t> sample(frame.data, frame.width, frame.height, frame.stride, scale_x, scale_y);
+    Sampler<uint8_t> sample(frame.data, frame.width, frame.height, frame.stride, g.scale_x, g.scale_y);
     for (int y = int(begin); y < int(end); ++y) {
-      for (int x = 0; x < width; ++x) put(x, y, sample(back({float(x), float(y)})));
+      for (int x = 0; x < width; ++x) put(x, y, sample(g.back({float(x), float(y)})));
     }
   });
-}
-
-uint8_t to_byte(float v) {
-  return uint8_t(std::clamp(v, 0.0f, 255.0f) + 0.5f);
 }
 
 }  // namespace
 
 // ---- crop -----------------------------------------------------------------------------------------------------------
 
-void crop_u8(ConstImageView frame, const Affine& frame_to_crop, ImageView crop) {
+namespace on_cpu {
+
+void crop_u8(ConstImageView frame, const Affine& frame_to_crop, ImageView crop, Stream) {
   for_crop(frame, frame_to_crop, crop.width, crop.height, [&](int x, int y, Rgb v) {
     uint8_t* p = crop.row(y) + 3 * x;
     p[0] = to_byte(v.r);
@@ -206,15 +187,16 @@ void crop_u8(ConstImageView frame, const Affine& frame_to_crop, ImageView crop) 
   });
 }
 
-void crop_f32(ConstImageView frame, const Affine& frame_to_crop, int size, float* out) {
-  constexpr float k = 1.0f / 255;
+void crop_f32(ConstImageView frame, const Affine& frame_to_crop, int size, float* out, Stream) {
   for_crop(frame, frame_to_crop, size, size, [&](int x, int y, Rgb v) {
     float* p = out + (size_t(y) * size_t(size) + size_t(x)) * 3;
-    p[0] = std::clamp(v.r * k, 0.0f, 1.0f);
-    p[1] = std::clamp(v.g * k, 0.0f, 1.0f);
-    p[2] = std::clamp(v.b * k, 0.0f, 1.0f);
+    p[0] = to_unit(v.r);
+    p[1] = to_unit(v.g);
+    p[2] = to_unit(v.b);
   });
 }
+
+}  // namespace on_cpu
 
 void crop_luma(ConstImageView frame, float x, float y, float step, int width, int height, uint8_t* out,
                std::ptrdiff_t stride) {
@@ -277,43 +259,28 @@ void crop_luma(ConstImageView frame, float x, float y, float step, int width, in
 
 // ---- paste ----------------------------------------------------------------------------------------------------------
 
-void paste(ImageView frame, const float* face, int size, const float* mask, int mask_size,
-           const Affine& frame_to_face) {
-  require(size >= 2 && mask_size >= 2, "paste: a face and a mask need at least 2 x 2 pixels");
-  const Affine back = checked_inverse(frame_to_face);
-  // The rows and columns that the square covers.
-  const float edge = float(size) - 0.5f;
-  float left = INFINITY, right = -INFINITY, top = INFINITY, bottom = -INFINITY;
-  for (const Point corner : {Point{-0.5f, -0.5f}, Point{edge, -0.5f}, Point{-0.5f, edge}, Point{edge, edge}}) {
-    const Point p = back(corner);
-    left = std::min(left, p.x);
-    right = std::max(right, p.x);
-    top = std::min(top, p.y);
-    bottom = std::max(bottom, p.y);
-  }
-  const int x0 = int(std::clamp(std::floor(left), 0.0f, float(frame.width)));
-  const int x1 = int(std::clamp(std::ceil(right) + 1, 0.0f, float(frame.width)));
-  const int y0 = int(std::clamp(std::floor(top), 0.0f, float(frame.height)));
-  const int y1 = int(std::clamp(std::ceil(bottom) + 1, 0.0f, float(frame.height)));
-  const float scale_x = widening(frame_to_face.a, frame_to_face.b);
-  const float scale_y = widening(frame_to_face.c, frame_to_face.d);
-  parallel_for(y1 - y0, 16, [&](int64_t begin, int64_t end) {
-    Sampler<float> sample(face, size, size, std::ptrdiff_t(3) * size, scale_x, scale_y);
-    for (int y = y0 + int(begin); y < y0 + int(end); ++y) {
-      uint8_t* p = frame.row(y) + 3 * x0;
-      for (int x = x0; x < x1; ++x, p += 3) {
+namespace on_cpu {
+
+void paste(ImageView frame, const float* face, int size, const float* mask, int mask_size, const Affine& frame_to_face,
+           Stream) {
+  const PasteGeometry g = paste_geometry(frame, size, mask_size, frame_to_face);
+  parallel_for(g.y1 - g.y0, 16, [&](int64_t begin, int64_t end) {
+    Sampler<float> sample(face, size, size, std::ptrdiff_t(3) * size, g.scale_x, g.scale_y);
+    for (int y = g.y0 + int(begin); y < g.y0 + int(end); ++y) {
+      uint8_t* p = frame.row(y) + 3 * g.x0;
+      for (int x = g.x0; x < g.x1; ++x, p += 3) {
         const Point q = frame_to_face({float(x), float(y)});
         const float m = mask_at(mask, mask_size, size, q);
         if (!(m > 0)) continue;
         const Rgb v = sample(q);
-        const float value[3] = {v.r, v.g, v.b};
-        for (int c = 0; c < 3; ++c) {
-          const float to = 255 * std::clamp(value[c], 0.0f, 1.0f);
-          p[c] = to_byte(float(p[c]) + m * (to - float(p[c])));
-        }
+        p[0] = paste_value(p[0], m, v.r);
+        p[1] = paste_value(p[1], m, v.g);
+        p[2] = paste_value(p[2], m, v.b);
       }
     }
   });
 }
+
+}  // namespace on_cpu
 
 }  // namespace doppel
