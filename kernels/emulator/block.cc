@@ -20,6 +20,9 @@ std::string text_of(uint3 v) {
   return "(" + std::to_string(v.x) + "," + std::to_string(v.y) + "," + std::to_string(v.z) + ")";
 }
 
+// Thrown by what a thread does wrong, and caught where the thread began.
+struct Abandoned {};
+
 uint3 index_of(uint32_t number, dim3 grid) {
   return {number % grid.x, number / grid.x % grid.y, number / grid.x / grid.y};
 }
@@ -143,7 +146,7 @@ void Block::suspend() {
   Thread* other = next();
   if (!other) {
     report_deadlock();
-    stop();
+    throw Abandoned{};
   }
   if (other != &self) go(self.fiber, *other);
 }
@@ -157,8 +160,13 @@ void Block::entry(void* block) {
 void Block::threads_on_this_fiber() {
   for (;;) {
     Thread& self = *current_;
-    launch_->call(launch_->arguments);
-    leave(self);
+    try {
+      launch_->call(launch_->arguments);
+      leave(self);
+    } catch (const Abandoned&) {
+      // The handler ends before the fiber does: nobody would come back to end it.
+    }
+    if (failed_) stop();
     Thread* other = next();
     if (!other) {
       if (left_ < count_) report_deadlock();
@@ -191,7 +199,7 @@ void Block::record(Defect defect, const std::string& text) {
 
 void Block::fail(Defect defect, const std::string& text) {
   record(defect, text);
-  stop();
+  throw Abandoned{};
 }
 
 std::string Block::place(int thread) const {

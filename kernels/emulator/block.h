@@ -85,7 +85,8 @@ class Block : public BlockPlace {
   // Suspends the running thread, which has said what it waits for, until another makes it ready.
   void suspend();
   void make_ready(Thread& thread);
-  // run() will throw this, if it is the first; and the same at once, which abandons the block.
+  // run() will throw this, if it is the first; and the same at once, which abandons the block: an exception unwinds the
+  // running thread's stack, so that nothing on it is leaked. The other threads are left where they wait.
   void record(Defect defect, const std::string& text);
   [[noreturn]] void fail(Defect defect, const std::string& text);
   // " block (x,y,z) thread (x,y,z) " of a thread, and its parts.
