@@ -41,10 +41,9 @@ set -euo pipefail
       row = ""
       for (i = 1; i <= n; ++i) row = row sprintf("%7s", registers[kernel, sms[i]])
       printf "%-80s %s %8d %7d\n", kernel, row, shared[kernel], spilled[kernel]
-      if (spilled[kernel] > 0 && of_file[kernel] ~ /^(conv|dense)/) {
-        print "spills: " kernel > "/dev/stderr"
-        bad = 1
-      }
+      if (spilled[kernel] > 0 && of_file[kernel] ~ /^(conv|dense)/) bad = bad "spills: " kernel "\n"
     }
-    exit bad
+    fflush()
+    printf "%s", bad > "/dev/stderr"
+    exit bad != ""
   }'
