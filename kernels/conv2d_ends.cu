@@ -11,17 +11,24 @@ namespace {
 
 // ---- fprop ----------------------------------------------------------------------------------------------------------
 
-// A block makes 16 x 32 pixels, all channels of them. Its threads stand on the 32 columns, each with 8 pixels of the
-// column below each other, so that each quad of x that a thread reads from shared memory serves R pixels, and each quad
-// of weights 8; lanes read neighbouring quads of x and the same ones of w.
-constexpr int kThreads = 64, kColumns = 32, kRows = 8, kTileRows = kThreads / kColumns * kRows;
+// A block makes a tile of pixels 32 wide, all channels of them. Its threads stand on the 32 columns, each with 8 pixels
+// of the column below each other, so that each quad of x that a thread reads from shared memory serves R pixels, and
+// each quad of weights 8; lanes read neighbouring quads of x and the same ones of w.
+constexpr int kThreads = 64, kColumns = 32;
+// Pixels of a thread, and rows of a tile. (With 8 of them the kernel of 1x1 spills on sm_120.)
+DOPPEL_BOTH constexpr int rows_of(int r) {
+  return r == 1 ? 4 : 8;
+}
+DOPPEL_BOTH constexpr int tile_rows(int r) {
+  return kThreads / kColumns * rows_of(r);
+}
 constexpr int kChunk = 8, kChunkQuads = kChunk / 4;  // channels of x at a time in shared memory
 constexpr int kMostFew = 4;                          // channels of y: one quad
 constexpr int64_t kFewestPixels = 64;                // of y, for a tile to be worth while
 
 // Pixels of x under a block's pixels of y.
 DOPPEL_BOTH int patch_pixels(const Conv2d& conv) {
-  return (kTileRows + conv.r - 1) * (kColumns + conv.s - 1);
+  return (tile_rows(conv.r) + conv.r - 1) * (kColumns + conv.s - 1);
 }
 
 // Channels c0 .. c0 + 7 of x and w into shared memory:
@@ -53,6 +60,7 @@ template <typename T, int R>
 __global__ void __launch_bounds__(kThreads)
     few_outputs_kernel(void* y, const T* x, const T* w, const float* b, Conv2d conv, Epilogue epilogue, bool vectors) {
   DOPPEL_SHARED_DYNAMIC(bytes);
+  constexpr int kRows = rows_of(R), kTileRows = tile_rows(R);
   const int across = (conv.out_w() + kColumns - 1) / kColumns, down = (conv.out_h() + kTileRows - 1) / kTileRows;
   const int block = int(blockIdx.x), n = block / (across * down);
   const int p0 = block / across % down * kTileRows, q0 = block % across * kColumns;
@@ -118,7 +126,7 @@ template <typename T, int R>
 void launch_few_outputs(void* y, const void* x, const void* w, const float* b, const Conv2d& conv,
                         const Epilogue& epilogue, Stream stream) {
   const bool vectors = conv.c % 4 == 0 && is_aligned<Vector<T, 4>>(x);
-  const int64_t tiles = int64_t(blocks_for(conv.out_w(), kColumns)) * blocks_for(conv.out_h(), kTileRows);
+  const int64_t tiles = int64_t(blocks_for(conv.out_w(), kColumns)) * blocks_for(conv.out_h(), tile_rows(R));
   const size_t shared = size_t(kChunkQuads * patch_pixels(conv) + kChunk * conv.r * conv.s) * sizeof(Quad);
   DOPPEL_KERNEL(few_outputs_kernel<T, R>)
       .launch({unsigned(tiles * conv.n), kThreads, shared}, y, static_cast<const T*>(x), static_cast<const T*>(w), b,
