@@ -14,13 +14,22 @@ constexpr int kNormParts = 1024;  // fixed: the order of the sum depends on it
 
 // ---- kernels --------------------------------------------------------------------------------------------------------
 
-template <int Width>
+// Elements i .. i + Width - 1. Width 4 begins at a multiple of 4, where one draw serves all four.
+template <int Width, bool Belief, bool Dropout>
 __device__ __forceinline__ void adam_at(const AdamRange& r, int64_t i, const AdamStep& step, const AdamOptions& o) {
   using V = Vector<float, Width>;
   V w = load_vector<V>(r.w + i), m = load_vector<V>(r.m + i), v = load_vector<V>(r.v + i);
   const V g = load_vector<V>(r.g + i);
-  for (int k = 0; k < Width; ++k)
-    adam_element(w.v[k], m.v[k], v.v[k], step.clip * g.v[k], step.lr, step.correction1, step.correction2, o);
+  Philox4 words{};
+  if constexpr (Dropout) words = drawn_moves(step.seed, step.step, uint64_t(i / 4));
+  for (int k = 0; k < Width; ++k) {
+    float lr = step.lr;
+    if constexpr (Dropout) lr = is_moved(words.v[Width == 4 ? k : i % 4], o.moved) ? lr : 0;
+    if constexpr (Belief)
+      adabelief_element(w.v[k], m.v[k], v.v[k], step.clip * g.v[k], lr, step.correction1, step.correction2, o);
+    else
+      adam_element(w.v[k], m.v[k], v.v[k], step.clip * g.v[k], lr, step.correction1, step.correction2, o);
+  }
   store_vector(r.w + i, w);
   store_vector(r.m + i, m);
   store_vector(r.v + i, v);
@@ -36,19 +45,19 @@ __device__ __forceinline__ void adam_at(const AdamRange& r, int64_t i, const Ada
   }
 }
 
-template <int Width>
+template <int Width, bool Belief, bool Dropout>
 __global__ void __launch_bounds__(kThreads)
     adam_kernel(AdamRange range, const float* norm, const StepState* state, AdamOptions options) {
   // One thread works out the powers in double; the others would wait for them as well.
   DOPPEL_SHARED(AdamStep, step, [1]);
   if (threadIdx.x == 0) step[0] = adam_step(*state, norm, options);
   __syncthreads();
-  const AdamStep s = step[0];
+  const AdamStep& s = step[0];
   const int64_t i = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * Width;
   if (i + Width <= range.count)
-    adam_at<Width>(range, i, s, options);
+    adam_at<Width, Belief, Dropout>(range, i, s, options);
   else
-    for (int64_t k = i; k < range.count; ++k) adam_at<1>(range, k, s, options);
+    for (int64_t k = i; k < range.count; ++k) adam_at<1, Belief, Dropout>(range, k, s, options);
 }
 
 // partial[block] = the sum of squares of the block's part of g.
@@ -85,23 +94,32 @@ __global__ void __launch_bounds__(kThreads) nonfinite_kernel(unsigned long long*
   if (i < count && !finite(x[i])) atomicMin(first, static_cast<unsigned long long>(i));
 }
 
-}  // namespace
-
 // ---- launchers ------------------------------------------------------------------------------------------------------
 
-void adam(const AdamRange& range, const float* norm, const StepState* state, const AdamOptions& options,
-          Stream stream) {
-  if (range.count == 0) return;
+template <bool Belief, bool Dropout>
+void launch_adam(const AdamRange& range, const float* norm, const StepState* state, const AdamOptions& options,
+                 Stream stream) {
   using V = Vector<float, 4>;
   const bool aligned = is_aligned<V>(range.w) && is_aligned<V>(range.m) && is_aligned<V>(range.v) &&
                        is_aligned<V>(range.g) && is_aligned<V>(range.average) &&
                        is_aligned<Vector<Bf16, 4>>(range.copy);
   if (aligned)
-    DOPPEL_KERNEL(adam_kernel<4>)
+    DOPPEL_KERNEL(adam_kernel<4, Belief, Dropout>)
         .launch({blocks_for(range.count, 4 * kThreads), kThreads}, range, norm, state, options, stream);
   else
-    DOPPEL_KERNEL(adam_kernel<1>)
+    DOPPEL_KERNEL(adam_kernel<1, Belief, Dropout>)
         .launch({blocks_for(range.count, kThreads), kThreads}, range, norm, state, options, stream);
+}
+
+}  // namespace
+
+void adam(const AdamRange& range, const float* norm, const StepState* state, const AdamOptions& options,
+          Stream stream) {
+  if (range.count == 0) return;
+  const bool dropout = options.moved < 1;
+  const auto chosen = options.belief ? (dropout ? launch_adam<true, true> : launch_adam<true, false>)
+                                     : (dropout ? launch_adam<false, true> : launch_adam<false, false>);
+  chosen(range, norm, state, options, stream);
 }
 
 size_t global_norm_workspace(int64_t, Stream) {

@@ -9,21 +9,33 @@ namespace {
 constexpr int64_t kGrain = 1 << 14;
 constexpr int kNormParts = 64;
 
-}  // namespace
+// Blocks stay in the first-level cache between the loops, each of which vectorises.
+constexpr int64_t kBlock = 1024;
 
-void adam(const AdamRange& range, const float* norm, const StepState* state, const AdamOptions& options, Stream) {
-  const AdamStep step = adam_step(*state, norm, options);
-  const AdamOptions o = options;
+template <bool Belief, bool Dropout>
+void update(const AdamRange& range, const AdamStep& step, const AdamOptions& o) {
   float *w = range.w, *m = range.m, *v = range.v, *average = range.average;
   const float* g = range.g;
   Bf16* copy = range.copy;
   parallel_for(range.count, kGrain, [=](int64_t begin, int64_t end) {
-    // Blocks stay in the first-level cache between the three loops, each of which vectorises.
-    for (int64_t block = begin; block < end; block += 1024) {
-      const int64_t stop = std::min(end, block + 1024);
+    [[maybe_unused]] float lr[Dropout ? kBlock : 1];
+    for (int64_t block = begin; block < end; block += kBlock) {
+      const int64_t stop = std::min(end, block + kBlock);
+      if constexpr (Dropout) {
+        Philox4 words{};
+        for (int64_t i = block; i < stop; ++i) {
+          if (i == block || i % 4 == 0) words = drawn_moves(step.seed, step.step, uint64_t(i / 4));
+          lr[i - block] = is_moved(words.v[i % 4], o.moved) ? step.lr : 0;
+        }
+      }
 #pragma omp simd
-      for (int64_t i = block; i < stop; ++i)
-        adam_element(w[i], m[i], v[i], step.clip * g[i], step.lr, step.correction1, step.correction2, o);
+      for (int64_t i = block; i < stop; ++i) {
+        const float rate = Dropout ? lr[i - block] : step.lr;
+        if constexpr (Belief)
+          adabelief_element(w[i], m[i], v[i], step.clip * g[i], rate, step.correction1, step.correction2, o);
+        else
+          adam_element(w[i], m[i], v[i], step.clip * g[i], rate, step.correction1, step.correction2, o);
+      }
       if (average) {
 #pragma omp simd
         for (int64_t i = block; i < stop; ++i) average[i] += step.keep * (w[i] - average[i]);
@@ -34,6 +46,16 @@ void adam(const AdamRange& range, const float* norm, const StepState* state, con
       }
     }
   });
+}
+
+}  // namespace
+
+void adam(const AdamRange& range, const float* norm, const StepState* state, const AdamOptions& options, Stream) {
+  const AdamStep step = adam_step(*state, norm, options);
+  const bool dropout = options.moved < 1;
+  const auto chosen = options.belief ? (dropout ? update<true, true> : update<true, false>)
+                                     : (dropout ? update<false, true> : update<false, false>);
+  chosen(range, step, options);
 }
 
 size_t global_norm_workspace(int64_t, Stream) {

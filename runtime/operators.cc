@@ -164,6 +164,8 @@ class AdamOp : public Operator {
   std::string name() const override { return "adam"; }
   std::string fused() const override {
     std::string what = "all parameters";
+    if (options_.belief) what += ", AdaBelief";
+    if (options_.moved < 1) what += ", learning-rate dropout";
     if (options_.ema_decay > 0) what += ", average";
     if (copies_) what += ", bf16 copy";
     return what;

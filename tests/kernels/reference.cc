@@ -148,7 +148,10 @@ void adam(AdamState& state, const Doubles& g, double norm, double lr, int t, con
     const double e = clip * g[i];
     double &w = state.w[i], &m = state.m[i], &v = state.v[i];
     m = beta1 * m + (1 - beta1) * e;
-    v = beta2 * v + (1 - beta2) * e * e;
+    if (options.belief)
+      v = beta2 * v + (1 - beta2) * (e - m) * (e - m) + double(options.eps);
+    else
+      v = beta2 * v + (1 - beta2) * e * e;
     w -= lr * m / (1 - std::pow(beta1, t)) / (std::sqrt(v / (1 - std::pow(beta2, t))) + double(options.eps));
     if (!state.average.empty()) state.average[i] += (1 - decay) * (w - state.average[i]);
   }

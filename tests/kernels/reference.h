@@ -49,7 +49,7 @@ Loss dssim(const LossShape& shape, const Dssim& dssim, const Doubles& y, const D
 struct AdamState {
   Doubles w, m, v, average;  // average may be empty
 };
-// Step number t = 1, 2, ... `norm`: the gradient's, when clipping.
+// Step number t = 1, 2, ... `norm`: the gradient's, when clipping. Without learning-rate dropout.
 void adam(AdamState& state, const Doubles& g, double norm, double lr, int t, const AdamOptions& options);
 
 // The similarity p -> (a, b, -+b, +-a) p + t that takes `from` nearest to `to`, mirrored or not, whichever is nearer:
