@@ -21,7 +21,7 @@ std::string vendor_problem();
 
 namespace on_vendor {
 
-// backward_epilogue is 0: the libraries have none, our own kernel serves both.
+// The libraries have no backward epilogue: our own serves both, and this includes its workspace.
 decltype(::doppel::conv2d_workspace) conv2d_workspace;
 decltype(::doppel::conv2d_fprop) conv2d_fprop;
 decltype(::doppel::conv2d_dgrad) conv2d_dgrad;

@@ -174,7 +174,9 @@ ConvWorkspace conv2d_workspace(const Conv2d& conv, const Epilogue& epilogue, Str
   fprop.take(p.fprop.workspace);
   dgrad.take(p.dgrad.workspace);
   wgrad.take(p.wgrad.workspace);
-  return {fprop.used(), 0, dgrad.used(), wgrad.used()};
+  const Stream own{stream.device, stream.handle, Library::doppel};
+  const size_t backward_epilogue = ::doppel::conv2d_workspace(conv, epilogue, own).backward_epilogue;
+  return {fprop.used(), backward_epilogue, dgrad.used(), wgrad.used()};
 }
 
 void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
