@@ -73,4 +73,21 @@ if(DOPPEL_CUDA)
   endforeach()
   add_custom_command(TARGET kernels_cuda POST_BUILD
     COMMAND bash ${CMAKE_SOURCE_DIR}/cmake/ptxas_report.sh ${logs} VERBATIM)
+
+  # Convolution and dense layers by cuDNN and cuBLASLt (kernels/vendor.h). Only their headers are needed: the libraries
+  # are opened at run time, so that the same program runs on machines without them.
+  find_path(CUDNN_INCLUDE cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+  find_path(CUBLASLT_INCLUDE cublasLt.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+  set(found OFF)
+  if(CUDNN_INCLUDE AND CUBLASLT_INCLUDE)
+    set(found ON)
+  endif()
+  option(DOPPEL_CUDNN "Compile the convolutions and dense layers by cuDNN and cuBLASLt" ${found})
+  if(DOPPEL_CUDNN)
+    file(GLOB vendor CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/vendor/*.cc)
+    target_sources(kernels PRIVATE ${vendor})
+    target_compile_definitions(kernels PUBLIC DOPPEL_CUDNN)
+    target_include_directories(kernels SYSTEM PUBLIC ${CUDNN_INCLUDE} ${CUBLASLT_INCLUDE})
+    target_link_libraries(kernels PRIVATE ${CMAKE_DL_LIBS})
+  endif()
 endif()

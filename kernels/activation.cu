@@ -64,8 +64,9 @@ void launch_map(void* out, const void* a, const void* b, int64_t count, Formula 
   if (count == 0) return;
   // Both sides move whole vectors: the wider of the two types fills 16 bytes.
   constexpr int kWidth = 16 / int(sizeof(In) > sizeof(Out) ? sizeof(In) : sizeof(Out));
-  const bool aligned = is_aligned<Vector<Out, kWidth>>(out) && is_aligned<Vector<In, kWidth>>(a) &&
-                       (Inputs == 1 || is_aligned<Vector<In, kWidth>>(b));
+  // b is null where there is none.
+  const bool aligned =
+      is_aligned<Vector<Out, kWidth>>(out) && is_aligned<Vector<In, kWidth>>(a) && is_aligned<Vector<In, kWidth>>(b);
   Out* o = static_cast<Out*>(out);
   const In *p = static_cast<const In*>(a), *q = static_cast<const In*>(b);
   if (aligned)

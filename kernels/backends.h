@@ -9,6 +9,9 @@
 //   DOPPEL_BACKENDS(relu)
 //   void relu(float* y, const float* x, Stream stream) { DOPPEL_PICK(relu, stream)(y, x, stream); }
 //
+// Where a library has the operator too (kernels/vendor.h), DOPPEL_PICK_LIBRARY(relu, stream) also looks at
+// stream.library and may pick doppel::on_vendor::relu.
+//
 // The twins have the type of the public function, so that one that differs does not link.
 #pragma once
 
@@ -27,6 +30,12 @@
 #define DOPPEL_CUDA_POINTER(function) nullptr
 #endif
 
+#if defined(DOPPEL_CUDNN)
+#define DOPPEL_VENDOR_POINTER(function) &on_vendor::function
+#else
+#define DOPPEL_VENDOR_POINTER(function) nullptr
+#endif
+
 // In namespace doppel.
 #define DOPPEL_BACKENDS(function)        \
   namespace on_cpu {                     \
@@ -41,6 +50,11 @@
   ::doppel::pick<decltype(::doppel::function)>(stream, &on_cpu::function, &on_emulator::function, \
                                                DOPPEL_CUDA_POINTER(function))
 
+// For functions that kernels/vendor.h declares as well.
+#define DOPPEL_PICK_LIBRARY(function, stream)                                                     \
+  ::doppel::pick<decltype(::doppel::function)>(stream, &on_cpu::function, &on_emulator::function, \
+                                               DOPPEL_CUDA_POINTER(function), DOPPEL_VENDOR_POINTER(function))
+
 namespace doppel {
 
 // Throws std::runtime_error for a device that this build does not have.
@@ -49,6 +63,13 @@ F* pick(Stream stream, F* cpu, F* emulator, F* cuda) {
   F* const found = stream.device == Device::cpu ? cpu : stream.device == Device::emulator ? emulator : cuda;
   if (!found) throw std::runtime_error("this build of doppel has no CUDA backend");
   return found;
+}
+
+template <typename F>
+F* pick(Stream stream, F* cpu, F* emulator, F* cuda, F* vendor) {
+  if (stream.device != Device::cuda || stream.library != Library::vendor) return pick(stream, cpu, emulator, cuda);
+  if (!vendor) throw std::runtime_error("this build of doppel has no cuDNN and cuBLASLt");
+  return vendor;
 }
 
 }  // namespace doppel

@@ -7,9 +7,13 @@ namespace doppel {
 // host's.
 enum class Device { cpu, emulator, cuda };
 
+// Whose convolutions and dense layers run on Device::cuda: our own, or cuDNN's and cuBLASLt's (kernels/vendor.h).
+enum class Library { doppel, vendor };
+
 struct Stream {
   Device device = Device::cpu;
   void* handle = nullptr;  // Device::cuda: the cudaStream_t; null is the default stream
+  Library library = Library::doppel;
 };
 
 }  // namespace doppel

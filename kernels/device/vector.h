@@ -49,9 +49,10 @@ struct alignas(4) Bf16x2 {
 };
 static_assert(sizeof(Bf16x2) == 4);
 
-// N elements that move together; N * sizeof(T) is 4, 8 or 16.
+// N elements that move together, in one instruction.
 template <typename T, int N>
 struct alignas(sizeof(T) * N) Vector {
+  static_assert(sizeof(T) * N <= 16 && std::has_single_bit(sizeof(T) * N));
   T v[N];
 };
 

@@ -44,19 +44,22 @@ inline double sum_error(double terms) {
   return (4 * std::sqrt(terms) + 4) * kRound;
 }
 
-// `count` elements at a 64-byte boundary with a guard band on either side. Elements are NaN (u8: 255) until written.
+// `count` elements at a 64-byte boundary, or `shift` elements behind one, with a guard band on either side. Elements
+// are NaN (u8: 255) until written.
 class Buffer {
  public:
-  Buffer(DType type, int64_t count)
-      : type_(type), count_(checked(count)), memory_(size_t(bytes()) + 2 * kGuard + kAlignment, kGuardByte) {
+  Buffer(DType type, int64_t count, int shift = 0)
+      : type_(type),
+        count_(checked(count)),
+        memory_(size_t(bytes()) + 2 * kGuard + kAlignment + size_t(shift) * size_of(type), kGuardByte) {
     const auto address = reinterpret_cast<uintptr_t>(memory_.data()) + kGuard;
-    data_ = memory_.data() + kGuard + (kAlignment - address % kAlignment) % kAlignment;
+    data_ = memory_.data() + kGuard + (kAlignment - address % kAlignment) % kAlignment + size_t(shift) * size_of(type);
     std::memset(data_, 0xFF, size_t(bytes()));
     emulator::add_memory(data_, size_t(bytes()));
     close_guards();
   }
   // Holds `values`, each rounded to `type`.
-  Buffer(DType type, const Doubles& values) : Buffer(type, int64_t(values.size())) {
+  Buffer(DType type, const Doubles& values, int shift = 0) : Buffer(type, int64_t(values.size()), shift) {
     for (int64_t i = 0; i < count_; ++i) set(i, values[size_t(i)]);
   }
   ~Buffer() {

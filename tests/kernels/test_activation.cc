@@ -91,6 +91,42 @@ TEST_CASE("activations work in place", "[activation][emulator]") {
   });
 }
 
+// Vectors move only where all pointers allow it: each buffer in turn lies one element behind a boundary.
+TEST_CASE("activations do not depend on alignment", "[activation][emulator]") {
+  on_backends([](Stream stream) {
+    const int64_t count = 1003;
+    const float slope = 0.1f;
+    for (const DType type : {DType::f32, DType::bf16}) {
+      const Doubles x = inputs(1, count), other = inputs(2, count);
+      const Buffer a(type, x), b(type, other);
+      Buffer forward(type, count), backward(type, count), sum(type, count), added(type, x);
+      activation_forward(forward.data(), a.data(), count, type, Activation::leaky_relu, slope, stream);
+      activation_backward(backward.data(), a.data(), b.data(), count, type, Activation::leaky_relu, slope, stream);
+      add_activation_forward(sum.data(), a.data(), b.data(), count, type, Activation::leaky_relu, slope, stream);
+      accumulate(added.data(), b.data(), count, type, stream);
+      Buffer wide(DType::f32, x), narrow(DType::bf16, count);
+      cast_to_bf16(narrow.bf16(), wide.f32(), count, stream);
+      for (const int which : {1, 2, 4, 7}) {
+        INFO("shifted " << which << " " << name_of(type));
+        const Buffer p(type, x, which & 1), q(type, other, which >> 1 & 1);
+        Buffer y(type, count, which >> 2), dx(type, count, which >> 2), s(type, count, which >> 2);
+        activation_forward(y.data(), p.data(), count, type, Activation::leaky_relu, slope, stream);
+        CHECK(y.same_bits(forward));
+        activation_backward(dx.data(), p.data(), q.data(), count, type, Activation::leaky_relu, slope, stream);
+        CHECK(dx.same_bits(backward));
+        add_activation_forward(s.data(), p.data(), q.data(), count, type, Activation::leaky_relu, slope, stream);
+        CHECK(s.same_bits(sum));
+        Buffer grows(type, x, which >> 2), from(DType::f32, x, which & 1), to(DType::bf16, count, which >> 2);
+        accumulate(grows.data(), q.data(), count, type, stream);
+        CHECK(grows.same_bits(added));
+        cast_to_bf16(to.bf16(), from.f32(), count, stream);
+        CHECK(to.same_bits(narrow));
+        for (const Buffer* buffer : {&y, &dx, &s, &grows, &to}) CHECK(buffer->guards_intact());
+      }
+    }
+  });
+}
+
 TEST_CASE("accumulate adds", "[activation][emulator]") {
   on_backends([](Stream stream) {
     for (const DType type : {DType::f32, DType::bf16})

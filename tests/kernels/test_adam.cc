@@ -1,6 +1,8 @@
 // Adam, the global norm, and the search for values that are not finite.
 #include "kernels/adam.h"
 
+#include <bit>
+
 #include "kernels/harness.h"
 #include "kernels/reference.h"
 
@@ -86,6 +88,44 @@ TEST_CASE("adam agrees with the reference", "[adam][emulator]") {
   });
 }
 
+// Vectors move only where all pointers allow it: each buffer in turn lies one element behind a boundary.
+TEST_CASE("adam does not depend on alignment", "[adam][emulator]") {
+  on_backends([](Stream stream) {
+    const int64_t count = 1003;
+    Values<StepState> state(1);
+    state[0] = {1, 5, 1e-2f, 0};
+    AdamOptions options;
+    options.ema_decay = 0.9f;
+    struct Range {
+      Buffer w, m, v, g, average, copy;
+      explicit Range(int shifted)
+          : w(DType::f32, uniform(1, count), shifted == 0),
+            m(DType::f32, uniform(2, count), shifted == 1),
+            v(DType::f32, uniform(3, count, 0, 1), shifted == 2),
+            g(DType::f32, uniform(4, count), shifted == 3),
+            average(DType::f32, uniform(5, count), shifted == 4),
+            copy(DType::bf16, count, shifted == 5) {}
+    };
+    const auto run = [&](Range& r) {
+      adam({r.w.f32(), r.m.f32(), r.v.f32(), r.g.f32(), r.average.f32(), r.copy.bf16(), count}, nullptr, state.data(),
+           options, stream);
+      for (const Buffer* b : {&r.w, &r.m, &r.v, &r.g, &r.average, &r.copy}) CHECK(b->guards_intact());
+    };
+    Range aligned(-1);
+    run(aligned);
+    for (int shifted = 0; shifted < 6; ++shifted) {
+      INFO("shifted " << shifted);
+      Range r(shifted);
+      run(r);
+      CHECK(r.w.same_bits(aligned.w));
+      CHECK(r.m.same_bits(aligned.m));
+      CHECK(r.v.same_bits(aligned.v));
+      CHECK(r.average.same_bits(aligned.average));
+      CHECK(r.copy.same_bits(aligned.copy));
+    }
+  });
+}
+
 TEST_CASE("adam late in a run: the corrections tend to 1", "[adam][emulator]") {
   on_backends([](Stream stream) {
     Buffer w(DType::f32, uniform(1, 100)), m(DType::f32, uniform(2, 100)), v(DType::f32, uniform(3, 100, 0, 1));
@@ -161,5 +201,15 @@ TEST_CASE("first_nonfinite finds the first value that is not finite", "[adam][em
           }
       }
     CHECK(first_nonfinite(nullptr, 0, DType::f32, stream) == -1);
+    // Every NaN is one: quiet or signalling, of any sign and payload.
+    Buffer wide(DType::f32, uniform(1, 3)), narrow(DType::bf16, uniform(1, 3));
+    for (const uint32_t bits : {0x7F800001u, 0xFFFFFFFFu, 0x7FC00001u, 0xFF810000u}) {
+      wide.f32()[2] = std::bit_cast<float>(bits);
+      CHECK(first_nonfinite(wide.data(), 3, DType::f32, stream) == 2);
+    }
+    for (const uint16_t bits : {uint16_t(0x7F81), uint16_t(0xFFFF), uint16_t(0x7FC1)}) {
+      narrow.bf16()[2].bits = bits;
+      CHECK(first_nonfinite(narrow.data(), 3, DType::bf16, stream) == 2);
+    }
   });
 }

@@ -28,6 +28,28 @@ TEST_CASE("pixel shuffle moves every element to its place", "[pixel_shuffle][emu
   });
 }
 
+TEST_CASE("pixel shuffle does not depend on alignment", "[pixel_shuffle][emulator]") {
+  on_backends([](Stream stream) {
+    const PixelShuffle shape{2, 3, 5, 16, DType::u8};
+    const int64_t count = 2 * 3 * 5 * 64;
+    const Doubles exact(size_t(count), 0.0);
+    for (const DType type : {DType::u8, DType::bf16, DType::f32})
+      for (const auto& [from, to] : {std::pair{0, 1}, std::pair{1, 0}, std::pair{2, 4}, std::pair{4, 8}}) {
+        INFO(name_of(type) << " shifted by " << from << " and " << to);
+        PixelShuffle p = shape;
+        p.type = type;
+        Doubles values = uniform(1, count, 0, 255);
+        for (double& v : values) v = std::floor(v);
+        const Buffer x(type, values, from);
+        Buffer y(type, count, to), back(type, count, from);
+        pixel_shuffle_forward(y.data(), x.data(), p, stream);
+        CHECK(mismatch(y, reference::pixel_shuffle(p, values), exact) == "");
+        pixel_shuffle_backward(back.data(), y.data(), p, stream);
+        CHECK(mismatch(back, values, exact) == "");
+      }
+  });
+}
+
 TEST_CASE("pixel shuffle: a worked example in the order (i, j, c)", "[pixel_shuffle][emulator]") {
   on_backends([](Stream stream) {
     // One pixel of 8 channels, two large channels: (0,0), (0,1), (1,0), (1,1).

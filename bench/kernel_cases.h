@@ -1,0 +1,31 @@
+// What bench_kernels times: every CUDA kernel of a training step, at the shapes of an architecture's layers.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/dtype.h"
+#include "kernels/stream.h"
+
+namespace doppel::bench {
+
+struct KernelCase {
+  std::string layer;   // "encoder.conv0"; or what the operands are
+  std::string kernel;  // "fprop"
+  std::string by;      // "doppel", "cuDNN", "cuBLASLt"
+  double flops,
+      bytes;  // of one call: products and sums of matrices alone, each input read once and each output written
+  std::function<void(Stream)> run;
+};
+
+// Allocates a case's operands and hands the case to `visit`, one after another, so that one case's memory is alive at a
+// time. `batch` is per person, of two. Without a card, operands are not allocated and the cases cannot run.
+using Visit = std::function<void(const KernelCase&)>;
+void visit_kernels(const std::string& arch, int batch, DType type, const Visit& visit);
+
+// A large bf16 matrix product by each library that is there, and a large copy: what the card can do.
+void visit_peaks(const Visit& visit);
+
+}  // namespace doppel::bench

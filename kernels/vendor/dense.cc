@@ -1,0 +1,125 @@
+// Dense layers by cuBLASLt. It sees matrices by columns: our row-major [rows, columns] is its [columns, rows].
+#include <memory>
+#include <stdexcept>
+#include <vector>
+
+#include "kernels/finish.h"
+#include "kernels/vendor.h"
+#include "kernels/vendor/library.h"
+
+namespace doppel::on_vendor {
+namespace {
+
+using vendor::check;
+using vendor::cublaslt;
+using vendor::Parts;
+
+constexpr size_t kWorkspace = size_t(32) << 20;
+
+cudaDataType_t type_of(DType type) {
+  return type == DType::bf16 ? CUDA_R_16BF : CUDA_R_32F;
+}
+
+// d [m, n] = op(a) [m, k] op(b) [k, n], all by columns.
+struct Product {
+  bool a_transposed, b_transposed;
+  int m, n, k;
+  DType type, d_type;
+  bool operator==(const Product&) const = default;
+};
+
+// Made once for each and kept, as the handle is.
+struct Plan {
+  Product product;
+  cublasLtMatmulDesc_t operation = nullptr;
+  cublasLtMatrixLayout_t a = nullptr, b = nullptr, d = nullptr;
+  cublasLtMatmulAlgo_t algorithm{};
+};
+
+cublasLtMatrixLayout_t layout(DType type, int rows, int columns) {
+  cublasLtMatrixLayout_t l = nullptr;
+  check(cublaslt().cublasLtMatrixLayoutCreate(&l, type_of(type), uint64_t(rows), uint64_t(columns), rows),
+        "a matrix for cuBLASLt");
+  return l;
+}
+
+template <typename T>
+void set(cublasLtMatmulDesc_t operation, cublasLtMatmulDescAttributes_t attribute, const T& value) {
+  check(cublaslt().cublasLtMatmulDescSetAttribute(operation, attribute, &value, sizeof(value)),
+        "a product for cuBLASLt");
+}
+
+std::unique_ptr<Plan> make_plan(const Product& p) {
+  auto plan = std::make_unique<Plan>();
+  plan->product = p;
+  check(cublaslt().cublasLtMatmulDescCreate(&plan->operation, CUBLAS_COMPUTE_32F, CUDA_R_32F),
+        "a product for cuBLASLt");
+  set(plan->operation, CUBLASLT_MATMUL_DESC_TRANSA, p.a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
+  set(plan->operation, CUBLASLT_MATMUL_DESC_TRANSB, p.b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
+  plan->a = p.a_transposed ? layout(p.type, p.k, p.m) : layout(p.type, p.m, p.k);
+  plan->b = p.b_transposed ? layout(p.type, p.n, p.k) : layout(p.type, p.k, p.n);
+  plan->d = layout(p.d_type, p.m, p.n);
+  cublasLtMatmulPreference_t preference = nullptr;
+  check(cublaslt().cublasLtMatmulPreferenceCreate(&preference), "a preference for cuBLASLt");
+  check(cublaslt().cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                                                        &kWorkspace, sizeof(kWorkspace)),
+        "a preference for cuBLASLt");
+  cublasLtMatmulHeuristicResult_t found{};
+  int count = 0;
+  check(cublaslt().cublasLtMatmulAlgoGetHeuristic(vendor::cublaslt_handle(), plan->operation, plan->a, plan->b, plan->d,
+                                                  plan->d, preference, 1, &found, &count),
+        "choosing an algorithm of cuBLASLt");
+  if (count == 0) throw std::runtime_error("cuBLASLt has no algorithm for this product");
+  plan->algorithm = found.algo;
+  return plan;
+}
+
+void multiply(void* d, const void* a, const void* b, const Product& product, void* workspace, Stream stream) {
+  thread_local std::vector<std::unique_ptr<Plan>> plans;
+  const Plan* plan = nullptr;
+  for (const auto& p : plans)
+    if (p->product == product) plan = p.get();
+  if (!plan) plan = plans.emplace_back(make_plan(product)).get();
+  const float one = 1, zero = 0;
+  check(cublaslt().cublasLtMatmul(vendor::cublaslt_handle(), plan->operation, &one, a, plan->a, b, plan->b, &zero, d,
+                                  plan->d, d, plan->d, &plan->algorithm, workspace, kWorkspace,
+                                  vendor::cuda_stream(stream)),
+        "a product by cuBLASLt");
+}
+
+size_t sums_bytes(const Dense& dense) {
+  return dense.type == DType::bf16 ? size_t(dense.n) * size_t(dense.k) * 4 : 0;
+}
+
+}  // namespace
+
+DenseWorkspace dense_workspace(const Dense& dense, Stream) {
+  Parts fprop(nullptr);
+  fprop.take(kWorkspace);
+  fprop.take(sums_bytes(dense));
+  return {fprop.used(), kWorkspace, kWorkspace};
+}
+
+// y [N,K] = x [N,C] w [K,C]^T; by columns: y [K,N] = w [C,K]^T x [C,N]. The sums stay fp32 until the bias is added.
+void dense_fprop(void* y, const void* x, const void* w, const float* b, const Dense& dense, void* workspace,
+                 Stream stream) {
+  Parts parts(workspace);
+  void* own = parts.take(kWorkspace);
+  void* sums = dense.type == DType::bf16 ? parts.take(sums_bytes(dense)) : y;
+  multiply(sums, w, x, {true, false, dense.k, dense.n, dense.c, dense.type, DType::f32}, own, stream);
+  finish(y, sums, b, {dense.n, 1, 1, dense.k, DType::f32, dense.type}, stream);
+}
+
+// dx [C,N] = w [C,K] dy [K,N]
+void dense_dgrad(void* dx, const void* dy, const void* w, const Dense& dense, void* workspace, Stream stream) {
+  multiply(dx, w, dy, {false, false, dense.c, dense.n, dense.k, dense.type, dense.type}, workspace, stream);
+}
+
+// dw [C,K] = x [C,N] dy [K,N]^T
+void dense_wgrad(float* dw, float* db, const void* x, const void* dy, const Dense& dense, void* workspace,
+                 Stream stream) {
+  multiply(dw, x, dy, {false, true, dense.c, dense.k, dense.n, dense.type, DType::f32}, workspace, stream);
+  column_sums(db, dy, dense.n, dense.k, dense.type, stream);
+}
+
+}  // namespace doppel::on_vendor

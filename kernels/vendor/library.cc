@@ -1,0 +1,111 @@
+#include "kernels/vendor/library.h"
+
+#include <dlfcn.h>
+
+#include <stdexcept>
+#include <string>
+
+#include "kernels/vendor.h"
+
+#define DOPPEL_TEXT_OF(x) #x
+#define DOPPEL_TEXT(x) DOPPEL_TEXT_OF(x)
+
+namespace doppel {
+namespace vendor {
+namespace {
+
+// Of the major version that the headers belong to: another one may have other structures.
+constexpr const char* kCudnn = "libcudnn.so." DOPPEL_TEXT(CUDNN_MAJOR);
+constexpr const char* kCublasLt = "libcublasLt.so." DOPPEL_TEXT(CUBLAS_VER_MAJOR);
+
+void* open(const char* library) {
+  void* handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+  if (!handle) throw std::runtime_error(std::string(library) + " cannot be opened: " + dlerror());
+  return handle;
+}
+
+template <typename F>
+void find(F& function, void* handle, const char* library, const char* name) {
+  function = reinterpret_cast<F>(dlsym(handle, name));
+  if (!function) throw std::runtime_error(std::string(library) + " has no " + name);
+}
+
+Cudnn load_cudnn() {
+  void* handle = open(kCudnn);
+  Cudnn c;
+#define DOPPEL_FIND(name) find(c.name, handle, kCudnn, #name);
+  DOPPEL_CUDNN_FUNCTIONS(DOPPEL_FIND)
+#undef DOPPEL_FIND
+  return c;
+}
+
+CublasLt load_cublaslt() {
+  void* handle = open(kCublasLt);
+  CublasLt c;
+#define DOPPEL_FIND(name) find(c.name, handle, kCublasLt, #name);
+  DOPPEL_CUBLASLT_FUNCTIONS(DOPPEL_FIND)
+#undef DOPPEL_FIND
+  return c;
+}
+
+[[noreturn]] void fail(const char* what, const char* why) {
+  throw std::runtime_error(std::string(what) + ": " + why);
+}
+
+}  // namespace
+
+const Cudnn& cudnn() {
+  static const Cudnn c = load_cudnn();
+  return c;
+}
+
+const CublasLt& cublaslt() {
+  static const CublasLt c = load_cublaslt();
+  return c;
+}
+
+cudnnHandle_t cudnn_handle(Stream stream) {
+  thread_local const cudnnHandle_t handle = [] {
+    cudnnHandle_t made = nullptr;
+    check(cudnn().cudnnCreate(&made), "starting cuDNN");
+    return made;
+  }();
+  check(cudnn().cudnnSetStream(handle, cuda_stream(stream)), "giving cuDNN a stream");
+  return handle;
+}
+
+cublasLtHandle_t cublaslt_handle() {
+  thread_local const cublasLtHandle_t handle = [] {
+    cublasLtHandle_t made = nullptr;
+    check(cublaslt().cublasLtCreate(&made), "starting cuBLASLt");
+    return made;
+  }();
+  return handle;
+}
+
+void check(cudnnStatus_t status, const char* what) {
+  if (status != CUDNN_STATUS_SUCCESS) fail(what, cudnn().cudnnGetErrorString(status));
+}
+void check(cublasStatus_t status, const char* what) {
+  if (status != CUBLAS_STATUS_SUCCESS) fail(what, cublaslt().cublasLtGetStatusString(status));
+}
+void check(cudaError_t status, const char* what) {
+  if (status != cudaSuccess) fail(what, cudaGetErrorString(status));
+}
+
+}  // namespace vendor
+
+std::string vendor_problem() {
+  try {
+    int cards = 0;
+    vendor::check(cudaGetDeviceCount(&cards), "looking for a card");
+    if (cards == 0) return "there is no card";
+    vendor::cudnn_handle({Device::cuda, nullptr});
+    vendor::cublaslt_handle();
+    return "";
+  } catch (const std::exception& e) {
+    return e.what();
+  }
+}
+
+}  // namespace doppel
