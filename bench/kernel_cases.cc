@@ -173,10 +173,10 @@ void visit_pictures(const Architecture& a, int batch, DType type, const Visit& v
     Operands operands;
     float *y = operands.add_floats(pixels, 0, 1), *t = operands.add_floats(pixels, 0, 1);
     float *dy = operands.add_floats(pixels), *loss = operands.add_floats(1);
-    const Dssim dssim = a.loss.window;
-    void* workspace = operands.scratch(dssim_workspace(shape, dssim, on_card(Library::doppel)));
+    const DssimScales scales = a.loss.scales;
+    void* workspace = operands.scratch(dssim_workspace(shape, scales, on_card(Library::doppel)));
     visit({what, "dssim", "doppel", 0, 12.0 * double(pixels),
-           [=](Stream s) { dssim_loss(loss, dy, y, t, shape, dssim, 1, false, workspace, s); }});
+           [=](Stream s) { dssim_loss(loss, dy, y, t, nullptr, shape, scales, 1, false, workspace, s); }});
   }
   Warp warp = a.warp;
   warp.people = kPeople;

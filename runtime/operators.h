@@ -47,7 +47,7 @@ ValueId add_leaky_relu(Graph& g, ValueId a, ValueId b, float slope);
 struct ImageLoss {
   float l1 = 1, mse = 0, dssim = 0;
   float focus = 0;  // kernels/loss.h
-  DssimScales scales;
+  DssimScales scales = {};
 };
 ValueId image_loss(Graph& g, ValueId y, ValueId target, const ImageLoss& loss, const std::string& name);
 
