@@ -102,7 +102,8 @@ __global__ void __launch_bounds__(kThreads)
   if (thread == 0) partial[(int64_t(blockIdx.z) * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x] = sum;
 }
 
-// dy of a tile of pixels: scale (G'd0 + 2 y G'd1 + t G'd2) for the derivatives d and the transposed blur G'.
+// dy of a tile of pixels: scale (G'd0 + 2 y G'd1 + t G'd2) for the derivatives d and the transposed blur G', which is
+// the blur of a map with a border of zeros, since the taps are symmetric.
 template <int Window>
 __global__ void __launch_bounds__(kThreads)
     dssim_backward(float* dy, const float* derivatives, const float* y, const float* t, Sizes s, Taps taps, float scale,
@@ -129,7 +130,7 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
     for (int tap = 0; tap < Window; ++tap)
 #pragma unroll
-      for (int q = 0; q < kDerivatives; ++q) sum[q] += taps.v[tap] * in[q][i][j + kHalo - tap];
+      for (int q = 0; q < kDerivatives; ++q) sum[q] += taps.v[tap] * in[q][i][j + tap];
     for (int q = 0; q < kDerivatives; ++q) rows[q][i][j] = sum[q];
   }
   __syncthreads();
@@ -141,7 +142,7 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
     for (int tap = 0; tap < Window; ++tap)
 #pragma unroll
-      for (int q = 0; q < kDerivatives; ++q) sum[q] += taps.v[tap] * rows[q][i + kHalo - tap][j];
+      for (int q = 0; q < kDerivatives; ++q) sum[q] += taps.v[tap] * rows[q][i + tap][j];
     const int64_t at = tile.image + (int64_t(row) * s.w + column) * s.c;
     const float slope = scale * (sum[0] + 2 * y[at] * sum[1] + t[at] * sum[2]);
     dy[at] = accumulate ? dy[at] + slope : slope;

@@ -217,6 +217,17 @@ TEST_CASE("paste is the CPU's on every backend", "[frame][emulator]") {
   }
 }
 
+TEST_CASE("paste touches nothing where the mask is 0, whatever the face is", "[frame][emulator]") {
+  Buffer face(DType::f32, Doubles(3 * 12 * 12, double(NAN))), mask(DType::f32, Doubles(16));
+  Bytes before(20, 20, 3, 5);
+  on_backends([&](Stream stream) {
+    Bytes frame(20, 20, 3, 5);
+    paste(frame.view(), face.f32(), 12, mask.f32(), 4, turned(0.9f, 20, 2, -3), stream);
+    for (int64_t i = 0; i < frame.bytes.count(); ++i)
+      if (frame.bytes[i] != before.bytes[i]) FAIL("byte " << i);
+  });
+}
+
 TEST_CASE("frame kernels refuse what they cannot do on every backend", "[frame][emulator]") {
   on_backends([](Stream stream) {
     Bytes frame(8, 8, 3, 1), crop(4, 4, 3, 2);
