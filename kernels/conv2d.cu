@@ -1,6 +1,6 @@
 // Convolution on a card and on the emulator: which of the kernels takes a shape.
 //
-//   conv2d_ends.cu      to at most 4 channels
+//   conv2d_ends*.cu     from and to at most 4 channels
 //   conv2d_mma*.cu      bf16 on tensor cores, channels in multiples of 8
 //   conv2d_simt*.cu     fp32 arithmetic, any shape
 //   conv2d_epilogue.cu  the backward epilogue, any shape
@@ -36,7 +36,7 @@ ConvWorkspace conv2d_workspace(const Conv2d& conv, const Epilogue& epilogue, Str
   ConvWorkspace bytes;
   bytes.fprop = takes_ends_fprop(conv) ? ends.fprop : rest.fprop;
   bytes.backward_epilogue = epilogue_workspace(conv);
-  bytes.dgrad = rest.dgrad;
+  bytes.dgrad = takes_ends_dgrad(conv) ? ends.dgrad : rest.dgrad;
   bytes.wgrad = takes_ends_wgrad(conv) ? ends.wgrad : rest.wgrad;
   return bytes;
 }
@@ -53,7 +53,7 @@ void conv2d_backward_epilogue(void* dz, float* db, const void* dy, const void* y
 }
 
 void conv2d_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream) {
-  const auto dgrad = takes_mma(conv) ? mma_dgrad : simt_dgrad;
+  const auto dgrad = takes_ends_dgrad(conv) ? ends_dgrad : takes_mma(conv) ? mma_dgrad : simt_dgrad;
   dgrad(dx, dz, w, conv, workspace, stream);
 }
 

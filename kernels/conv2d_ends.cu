@@ -1,6 +1,7 @@
-// fprop and wgrad to at most 4 channels, in fp32 arithmetic.
+// The ends: which kernels take them, fprop to at most 4 channels in fp32 arithmetic, and the mirror.
 #include "kernels/conv2d_ends.h"
 
+#include "kernels/conv2d_ends_mma.h"
 #include "kernels/conv2d_output.h"
 #include "kernels/conv2d_simt.h"
 #include "kernels/conv2d_tile.h"
@@ -10,16 +11,24 @@ namespace {
 
 // ---- fprop ----------------------------------------------------------------------------------------------------------
 
-// A block makes 16 x 32 pixels, all channels of them. Its threads stand on the 32 columns, each with 8 pixels of the
-// column below each other, so that each quad of x that a thread reads from shared memory serves R pixels, and each quad
-// of weights 8; lanes read neighbouring quads of x and the same ones of w.
-constexpr int kThreads = 64, kColumns = 32, kRows = 8, kTileRows = kThreads / kColumns * kRows;
+// A block makes a tile of pixels 32 wide, all channels of them. Its threads stand on the 32 columns, each with 8 pixels
+// of the column below each other, so that each quad of x that a thread reads from shared memory serves R pixels, and
+// each quad of weights 8; lanes read neighbouring quads of x and the same ones of w.
+constexpr int kThreads = 64, kColumns = 32;
+// Pixels of a thread, and rows of a tile. (With 8 of them the kernel of 1x1 spills on sm_120.)
+DOPPEL_BOTH constexpr int rows_of(int r) {
+  return r == 1 ? 4 : 8;
+}
+DOPPEL_BOTH constexpr int tile_rows(int r) {
+  return kThreads / kColumns * rows_of(r);
+}
 constexpr int kChunk = 8, kChunkQuads = kChunk / 4;  // channels of x at a time in shared memory
 constexpr int kMostFew = 4;                          // channels of y: one quad
+constexpr int64_t kFewestPixels = 64;                // of y, for a tile to be worth while
 
 // Pixels of x under a block's pixels of y.
 DOPPEL_BOTH int patch_pixels(const Conv2d& conv) {
-  return (kTileRows + conv.r - 1) * (kColumns + conv.s - 1);
+  return (tile_rows(conv.r) + conv.r - 1) * (kColumns + conv.s - 1);
 }
 
 // Channels c0 .. c0 + 7 of x and w into shared memory:
@@ -51,6 +60,7 @@ template <typename T, int R>
 __global__ void __launch_bounds__(kThreads)
     few_outputs_kernel(void* y, const T* x, const T* w, const float* b, Conv2d conv, Epilogue epilogue, bool vectors) {
   DOPPEL_SHARED_DYNAMIC(bytes);
+  constexpr int kRows = rows_of(R), kTileRows = tile_rows(R);
   const int across = (conv.out_w() + kColumns - 1) / kColumns, down = (conv.out_h() + kTileRows - 1) / kTileRows;
   const int block = int(blockIdx.x), n = block / (across * down);
   const int p0 = block / across % down * kTileRows, q0 = block % across * kColumns;
@@ -94,18 +104,7 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// ---- wgrad ----------------------------------------------------------------------------------------------------------
-
-// The convolution whose wgrad is this one's with x and dz in each other's place: for stride 1, with r' = R - 1 - r,
-//   dw[k, r, s, c] = sum over pixels (i, j) of x of  x[i, j, c] dz[i + r' - (R - 1 - pad_top), j + s' - .., k]
-// is the weight [c, r', s', k] of a convolution from dz's K channels to x's C: many rows, and few columns a tap.
-Conv2d mirrored(const Conv2d& v) {
-  Conv2d m = v;
-  m.h = v.out_h(), m.w = v.out_w(), m.c = v.k, m.k = v.c;
-  m.pad_top = v.r - 1 - v.pad_top, m.pad_bottom = v.r - 1 - v.pad_bottom;
-  m.pad_left = v.s - 1 - v.pad_left, m.pad_right = v.s - 1 - v.pad_right;
-  return m;
-}
+// ---- mirror ---------------------------------------------------------------------------------------------------------
 
 constexpr int kMirrorThreads = 256;
 
@@ -127,7 +126,7 @@ template <typename T, int R>
 void launch_few_outputs(void* y, const void* x, const void* w, const float* b, const Conv2d& conv,
                         const Epilogue& epilogue, Stream stream) {
   const bool vectors = conv.c % 4 == 0 && is_aligned<Vector<T, 4>>(x);
-  const int64_t tiles = int64_t(blocks_for(conv.out_w(), kColumns)) * blocks_for(conv.out_h(), kTileRows);
+  const int64_t tiles = int64_t(blocks_for(conv.out_w(), kColumns)) * blocks_for(conv.out_h(), tile_rows(R));
   const size_t shared = size_t(kChunkQuads * patch_pixels(conv) + kChunk * conv.r * conv.s) * sizeof(Quad);
   DOPPEL_KERNEL(few_outputs_kernel<T, R>)
       .launch({unsigned(tiles * conv.n), kThreads, shared}, y, static_cast<const T*>(x), static_cast<const T*>(w), b,
@@ -143,34 +142,66 @@ void launch_few_outputs(void* y, const void* x, const void* w, const float* b, c
   launch(y, x, w, b, conv, epilogue, stream);
 }
 
+// From at most 4 channels on tensor cores, when those to 4 channels below do not take it.
+bool few_inputs(const Conv2d& conv) {
+  return conv.k > kMostFew && takes_few_inputs(conv);
+}
+// To at most 4 channels.
+bool few_outputs(const Conv2d& conv) {
+  return conv.k <= kMostFew && conv.k < conv.c && conv.stride == 1;
+}
+size_t mirror_wgrad_workspace(const Conv2d& m) {
+  return takes_few_inputs(m) ? few_inputs_wgrad_workspace(m) : simt_wgrad_workspace(m);
+}
+
 }  // namespace
 
 bool takes_ends_fprop(const Conv2d& conv) {
-  return conv.k <= kMostFew && conv.stride == 1 && conv.r <= 5 && conv.s <= 5 &&
-         int64_t(conv.out_h()) * conv.out_w() >= 64;
+  return few_inputs(conv) ||
+         (few_outputs(conv) && conv.r <= 5 && conv.s <= 5 && int64_t(conv.out_h()) * conv.out_w() >= kFewestPixels);
 }
-
+bool takes_ends_dgrad(const Conv2d& conv) {
+  return few_outputs(conv) && takes_few_inputs(mirrored(conv));
+}
 bool takes_ends_wgrad(const Conv2d& conv) {
-  return conv.k <= kMostFew && conv.k < conv.c && conv.stride == 1;
+  return few_inputs(conv) || few_outputs(conv);
 }
 
 ConvWorkspace ends_workspace(const Conv2d& conv, const Epilogue&) {
   ConvWorkspace bytes;
-  bytes.wgrad = mirror_bytes(conv) + simt_wgrad_workspace(mirrored(conv));
+  bytes.wgrad = few_outputs(conv) ? mirror_bytes(conv) + mirror_wgrad_workspace(mirrored(conv))
+                                  : few_inputs_wgrad_workspace(conv);
   return bytes;
 }
 
 void ends_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
                 void*, Stream stream) {
-  if (conv.type == DType::bf16)
+  if (few_inputs(conv))
+    few_inputs_fprop(y, x, w, b, conv, epilogue, false, stream);
+  else if (takes_few_outputs(conv, x, w))
+    few_outputs_fprop(y, x, w, b, conv, epilogue, stream);
+  else if (conv.type == DType::bf16)
     launch_few_outputs<Bf16>(y, x, w, b, conv, epilogue, stream);
   else
     launch_few_outputs<float>(y, x, w, b, conv, epilogue, stream);
 }
 
+void ends_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void*, Stream stream) {
+  Conv2d m = mirrored(conv);
+  m.out_type = conv.type;
+  few_inputs_fprop(dx, dz, w, nullptr, m, {}, true, stream);
+}
+
 void ends_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream) {
+  if (few_inputs(conv)) {
+    few_inputs_wgrad(dw, x, dz, conv, workspace, stream);
+    return;
+  }
+  const Conv2d m = mirrored(conv);
   float* const mirror = static_cast<float*>(workspace);
-  simt_wgrad(mirror, dz, x, mirrored(conv), static_cast<char*>(workspace) + mirror_bytes(conv), stream);
+  void* const rest = static_cast<char*>(workspace) + mirror_bytes(conv);
+  const auto wgrad = takes_few_inputs(m) ? few_inputs_wgrad : simt_wgrad;
+  wgrad(mirror, dz, x, m, rest, stream);
   DOPPEL_KERNEL(mirror_kernel)
       .launch({blocks_for(conv.weights(), kMirrorThreads), kMirrorThreads}, dw, mirror, conv, stream);
 }

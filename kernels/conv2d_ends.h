@@ -1,7 +1,9 @@
-// Convolution to at most 4 channels: a decoder's last layer, whose 3 outputs would leave most of a tile of 64 unused.
-// docs/kernels/conv2d_simt.md. Launchers as in kernels/conv2d.h, for the shapes that takes_ends_* says. The other ends,
-// from 3 channels (first layer's fprop, last layer's dgrad), lie well in conv2d_simt.cu's tiles. Private to
-// kernels/conv2d*.cu.
+// Convolution from or to at most 4 channels, the first and the last layer of a model, which would leave most of a tile
+// of any other kernel unused: docs/kernels/conv2d_simt.md. Launchers as in kernels/conv2d.h, for the shapes that
+// takes_ends_* says. Private to kernels/conv2d*.cu.
+//
+//   fprop, wgrad from 4 channels; dgrad, wgrad to 4    conv2d_ends_few_inputs.cu, bf16 (fp32: conv2d_simt*.cu)
+//   fprop to 4                                         conv2d_ends_few_outputs.cu, bf16; conv2d_ends.cu, fp32
 #pragma once
 
 #include "kernels/conv2d.h"
@@ -10,13 +12,15 @@
 namespace doppel::DOPPEL_BACKEND {
 
 bool takes_ends_fprop(const Conv2d& conv);
+bool takes_ends_dgrad(const Conv2d& conv);
 bool takes_ends_wgrad(const Conv2d& conv);
 
-// dgrad and backward_epilogue are left 0; fprop needs none.
+// backward_epilogue is left 0; fprop and dgrad need none.
 ConvWorkspace ends_workspace(const Conv2d& conv, const Epilogue& epilogue);
 
 void ends_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
                 void* workspace, Stream stream);
+void ends_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream);
 void ends_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream);
 
 }  // namespace doppel::DOPPEL_BACKEND

@@ -88,7 +88,20 @@ TEST_CASE("conv2d kernels: the first autoencoder's layers at a 32nd of the width
   check_kernels(make_conv(1, 12, 12, 2, 3, 5, 5, 1, symmetric), {kSigmoid}, 58);
 }
 
+TEST_CASE("conv2d kernels: from at most four channels", "[conv2d][emulator]") {
+  check_kernels(make_conv(1, 23, 25, 3, 20, 5, 5, 2, Padding::same), {kUp, kLeaky}, 110);  // two tiles of pixels
+  check_kernels(make_conv(2, 9, 8, 4, 70, 3, 5, 1, Padding::symmetric), {kSigmoid}, 111);  // two of channels
+  check_kernels(make_conv(3, 11, 10, 1, 9, 1, 1, 2, Padding::none), {kPlain}, 112);
+  check_kernels(make_conv(1, 6, 5, 2, 24, 7, 7, 1, Padding::same), {kLeaky}, 113);
+  Conv2d conv = make_conv(1, 12, 13, 3, 10, 5, 3, 2, Padding::none);
+  conv.pad_top = 4, conv.pad_bottom = 1, conv.pad_left = 0, conv.pad_right = 2;
+  check_kernels(conv, {kLeaky}, 114);
+}
+
 TEST_CASE("conv2d kernels: to at most four channels", "[conv2d][emulator]") {
+  check_kernels(make_conv(1, 9, 17, 72, 3, 5, 5, 1, Padding::symmetric), {kSigmoid}, 104);
+  check_kernels(make_conv(2, 8, 9, 16, 4, 3, 3, 1, Padding::same), {kUp, kPlain}, 105);
+  check_kernels(make_conv(1, 9, 8, 8, 1, 1, 1, 1, Padding::none), {kSigmoid}, 106);
   check_kernels(make_conv(1, 9, 35, 11, 3, 5, 5, 1, Padding::symmetric), {kSigmoid, kPlain}, 100);
   check_kernels(make_conv(2, 17, 8, 8, 4, 3, 5, 1, Padding::same), {kUp}, 101);
   check_kernels(make_conv(1, 18, 12, 20, 1, 1, 1, 1, Padding::none), {kSigmoid}, 102);
@@ -116,8 +129,15 @@ TEST_CASE("conv2d kernels: every run and order gives the same bits", "[conv2d][e
     on_emulator([&](Stream stream) { same_bits(*first, *run(conv, epilogue, stream)); });
     on_card([&](Stream stream) { same_bits(*run(conv, epilogue, stream), *run(conv, epilogue, stream)); });
   };
-  for (const Conv2d& conv : in_all_types(make_conv(2, 13, 11, 12, 20, 3, 3, 2, Padding::same))) check(conv, kUp);
-  for (const Conv2d& conv : in_all_types(make_conv(1, 12, 11, 12, 3, 5, 5, 1, Padding::same))) check(conv, kSigmoid);
+  const auto check_types = [&](Conv2d conv, const Epilogue& epilogue) {
+    for (const DType type : {DType::f32, DType::bf16}) {
+      conv.type = conv.out_type = type;
+      check(conv, epilogue);
+    }
+  };
+  check_types(make_conv(2, 13, 11, 12, 20, 3, 3, 2, Padding::same), kUp);
+  check_types(make_conv(1, 17, 16, 8, 3, 5, 5, 1, Padding::same), kSigmoid);
+  check_types(make_conv(1, 33, 31, 3, 8, 5, 5, 2, Padding::same), kLeaky);
 }
 
 TEST_CASE("conv2d kernels: pointers that fit no vector give the same bits", "[conv2d][emulator]") {

@@ -1,0 +1,207 @@
+// From at most 4 channels on tensor cores: fprop of a first layer, and with the roles changed (mirrored) dgrad of a
+// last layer; wgrad of both. The R S C elements that an output pixel reads, 75 for 5x5 and 3 channels, are few enough
+// to lie in shared memory at once, gathered element by element: the products then are one matrix product with that
+// depth.
+#include "kernels/conv2d_ends_mma.h"
+#include "kernels/conv2d_output.h"
+#include "kernels/conv2d_splits.h"
+
+namespace doppel::DOPPEL_BACKEND {
+namespace {
+
+using Eight = Vector<Bf16, 8>;
+
+constexpr int kThreads = 128;
+constexpr int kMostDepth = 112;  // of R S C, rounded up to 16
+constexpr int kChannels = 64;    // of the many, per block
+constexpr int kPixels = 128;     // per block of fprop: 32 a warp
+constexpr int kChunk = 64;       // pixels per step of wgrad
+constexpr int kChannelPitch = kChannels + kRowPadding;
+
+DOPPEL_BOTH int depth_of(const Conv2d& conv) {
+  return conv.r * conv.s * conv.c;
+}
+DOPPEL_BOTH int padded_depth(const Conv2d& conv) {
+  return (depth_of(conv) + 15) / 16 * 16;
+}
+DOPPEL_BOTH int pitch_of(const Conv2d& conv) {
+  return padded_depth(conv) + kRowPadding;
+}
+
+// ---- kernels --------------------------------------------------------------------------------------------------------
+
+// Filter rows first, first + step, ... of what output pixel m reads, into row[r S C + e]; 0 outside the picture, for
+// pixels behind the last, and, with the first filter row, behind the depth. The elements of a filter row are neighbours
+// in x.
+__device__ __forceinline__ void gather_pixel(Bf16* row, const Bf16* x, const Conv2d& conv, int64_t m, int first,
+                                             int step) {
+  const bool any = m < conv.out_pixels();
+  const int column = int(m % conv.out_w()), line = int(m / conv.out_w()), run = conv.s * conv.c;
+  const int top = line % conv.out_h() * conv.stride - conv.pad_top, left = column * conv.stride - conv.pad_left;
+  const int from = -left * conv.c, to = (conv.w - left) * conv.c;
+  for (int r = first; r < conv.r; r += step) {
+    const int i = top + r;
+    const bool inside = any && i >= 0 && i < conv.h;
+    const int64_t offset = (int64_t(line / conv.out_h() * conv.h + i) * conv.w + left) * conv.c;
+    for (int e = 0; e < run; ++e) row[r * run + e] = inside && e >= from && e < to ? x[offset + e] : Bf16{};
+  }
+  if (first == 0)
+    for (int e = depth_of(conv); e < padded_depth(conv); ++e) row[e] = Bf16{};
+}
+
+// y of 128 pixels and 64 channels; blockIdx: tile of pixels, tile of channels. Shared memory:
+//   a[pixel][depth]    b[channel][depth]
+__global__ void __launch_bounds__(kThreads)
+    few_inputs_fprop_kernel(void* y, const Bf16* x, const Bf16* w, const float* bias, Conv2d conv, Epilogue epilogue,
+                            bool mirrored_weights, bool pairs) {
+  DOPPEL_SHARED_DYNAMIC(bytes);
+  const int depth = depth_of(conv), padded = padded_depth(conv), pitch = pitch_of(conv), taps = conv.r * conv.s;
+  const int thread = int(threadIdx.x), k0 = int(blockIdx.y) * kChannels;
+  const int64_t m0 = int64_t(blockIdx.x) * kPixels, pixels = conv.out_pixels();
+  Bf16* const a = reinterpret_cast<Bf16*>(bytes);
+  Bf16* const b = a + kPixels * pitch;
+
+  gather_pixel(a + thread * pitch, x, conv, m0 + thread, 0, 1);
+  for (int i = thread; i < kChannels * padded; i += kThreads) {
+    const int k = k0 + i / padded, e = i % padded, tap = e / conv.c, c = e % conv.c;
+    const int64_t at = mirrored_weights ? int64_t(c * taps + taps - 1 - tap) * conv.k + k : int64_t(k) * depth + e;
+    b[i / padded * pitch + e] = k < conv.k && e < depth ? w[at] : Bf16{};
+  }
+  __syncthreads();
+
+  float sums[2][kChannels / 8][4] = {};
+  for (int d = 0; d < padded; d += 16) {
+    uint32_t rows[2][4];
+#pragma unroll
+    for (int i = 0; i < 2; ++i) load_fragment(rows[i], a + (32 * warp() + 16 * i) * pitch + d, pitch);
+#pragma unroll
+    for (int j = 0; j < kChannels / 8; j += 2) {
+      uint32_t columns[4];
+      load_fragment(columns, b + 8 * j * pitch + d, pitch);
+#pragma unroll
+      for (int i = 0; i < 2; ++i) multiply_pair(sums[i][j], sums[i][j + 1], rows[i], columns);
+    }
+  }
+
+  // Lane l has the sums of pixels l / 4 and l / 4 + 8 and channels 2 (l % 4) and the next.
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const int64_t m = m0 + 32 * warp() + 8 * i + lane() / 4;
+    if (m >= pixels) continue;
+    const int q = int(m % conv.out_w()), line = int(m / conv.out_w());
+#pragma unroll
+    for (int j = 0; j < kChannels / 8; ++j) {
+      const int k = k0 + 8 * j + 2 * (lane() % 4);
+      float v[2] = {};
+#pragma unroll
+      for (int e = 0; e < 2; ++e)
+        if (k + e < conv.k) v[e] = finish_output(sums[i / 2][j][i % 2 * 2 + e], bias ? bias[k + e] : 0, epilogue);
+      if (pairs && k < conv.k) {
+        store_output_pair(y, output_offset(conv, epilogue.shuffle, 0, line, q, k), v[0], v[1], conv.out_type);
+      } else {
+#pragma unroll
+        for (int e = 0; e < 2; ++e)
+          if (k + e < conv.k)
+            store_output(y, output_offset(conv, epilogue.shuffle, 0, line, q, k + e), v[e], conv.out_type);
+      }
+    }
+  }
+}
+
+// dw of 64 channels k over a range of the pixels, into partial[split] of dw's shape; blockIdx: tile of channels, split.
+// A warp has 16 of the channels and all of the depth.
+__global__ void __launch_bounds__(kThreads)
+    few_inputs_wgrad_kernel(float* partial, const Bf16* x, const Bf16* dz, Conv2d conv, int splits, bool vectors) {
+  DOPPEL_SHARED(Eight, a, [kChunk][kChannelPitch / 8]);  // [pixel][channel]
+  DOPPEL_SHARED_DYNAMIC(bytes);                          // b[pixel][depth]
+  Bf16* const b = reinterpret_cast<Bf16*>(bytes);
+  const int depth = depth_of(conv), padded = padded_depth(conv), pitch = pitch_of(conv);
+  const int thread = int(threadIdx.x), k0 = int(blockIdx.x) * kChannels, split = int(blockIdx.y);
+  const int64_t pixels = conv.out_pixels(), chunks = (pixels + kChunk - 1) / kChunk;
+
+  float sums[kMostDepth / 8][4] = {};
+  for (int64_t chunk = chunks * split / splits; chunk < chunks * (split + 1) / splits; ++chunk) {
+    const int64_t m0 = chunk * kChunk;
+    gather_pixel(b + thread % kChunk * pitch, x, conv, m0 + thread % kChunk, thread / kChunk, kThreads / kChunk);
+    for (int i = thread; i < kChunk * kChannels / 8; i += kThreads) {
+      const int row = i / (kChannels / 8), k = k0 + i % (kChannels / 8) * 8;
+      const int64_t m = m0 + row, at = m * conv.k + k;
+      Eight v{};
+      if (vectors) {
+        if (m < pixels && k < conv.k) v = load_vector<Eight>(dz + at);
+      } else {
+#pragma unroll
+        for (int e = 0; e < 8; ++e)
+          if (m < pixels && k + e < conv.k) v.v[e] = dz[at + e];
+      }
+      store_vector(&a[row][i % (kChannels / 8)], v);
+    }
+    __syncthreads();
+#pragma unroll
+    for (int d = 0; d < kChunk; d += 16) {
+      uint32_t rows[4];
+      load_transposed_fragment(rows, a[d][2 * warp()].v, kChannelPitch);
+#pragma unroll
+      for (int j = 0; j < kMostDepth / 8; j += 2) {
+        if (8 * j >= padded) continue;
+        uint32_t columns[4];
+        load_transposed_fragment(columns, b + d * pitch + 8 * j, pitch);
+        multiply_pair(sums[j], sums[j + 1], rows, columns);
+      }
+    }
+    __syncthreads();
+  }
+
+  float* const out = partial + split * conv.weights();
+#pragma unroll
+  for (int j = 0; j < kMostDepth / 8; ++j)
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int k = k0 + 16 * warp() + i / 2 * 8 + lane() / 4, e = 8 * j + 2 * (lane() % 4) + i % 2;
+      if (k < conv.k && e < depth) out[int64_t(k) * depth + e] = sums[j][i];
+    }
+}
+
+// ---- launchers ------------------------------------------------------------------------------------------------------
+
+int splits_of(const Conv2d& conv) {
+  constexpr int64_t kBlocks = 512, kChunks = 4;
+  const int64_t tiles = blocks_for(conv.k, kChannels), chunks = blocks_for(conv.out_pixels(), kChunk);
+  return int(std::max<int64_t>(1, std::min(kBlocks / tiles, chunks / kChunks)));
+}
+
+}  // namespace
+
+bool takes_few_inputs(const Conv2d& conv) {
+  return conv.type == DType::bf16 && conv.c <= 4 && padded_depth(conv) <= kMostDepth;
+}
+
+void few_inputs_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv,
+                      const Epilogue& epilogue, bool mirrored_weights, Stream stream) {
+  const bool pairs =
+      output_vector(conv, epilogue.shuffle) >= 2 && reinterpret_cast<uintptr_t>(y) % (2 * size_of(conv.out_type)) == 0;
+  const size_t shared = size_t(kPixels + kChannels) * size_t(pitch_of(conv)) * sizeof(Bf16);
+  DOPPEL_KERNEL(few_inputs_fprop_kernel)
+      .launch({dim3(blocks_for(conv.out_pixels(), kPixels), blocks_for(conv.k, kChannels)), kThreads, shared}, y,
+              static_cast<const Bf16*>(x), static_cast<const Bf16*>(w), b, conv, epilogue, mirrored_weights, pairs,
+              stream);
+}
+
+size_t few_inputs_wgrad_workspace(const Conv2d& conv) {
+  const int splits = splits_of(conv);
+  return splits == 1 ? 0 : size_t(splits) * size_t(conv.weights()) * sizeof(float);
+}
+
+void few_inputs_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream) {
+  const int splits = splits_of(conv);
+  const bool vectors = conv.k % 8 == 0 && is_aligned<Eight>(dz);
+  float* const partial = static_cast<float*>(workspace);
+  DOPPEL_KERNEL(few_inputs_wgrad_kernel)
+      .launch({dim3(blocks_for(conv.k, kChannels), unsigned(splits)), kThreads,
+               size_t(kChunk * pitch_of(conv)) * sizeof(Bf16)},
+              splits == 1 ? dw : partial, static_cast<const Bf16*>(x), static_cast<const Bf16*>(dz), conv, splits,
+              vectors, stream);
+  if (splits > 1) add_splits(dw, DType::f32, partial, conv.weights(), splits, stream);
+}
+
+}  // namespace doppel::DOPPEL_BACKEND
