@@ -9,12 +9,15 @@
 
 namespace doppel {
 
-// bf16 operands whose channels come in units of 16 bytes, and tensors whose elements, and some beyond, 32 bits can
-// index.
-inline bool takes_mma(const Conv2d& conv) {
-  const int64_t most = int64_t(1) << 30;
-  return conv.type == DType::bf16 && conv.c % 8 == 0 && conv.k % 8 == 0 && conv.weights() <= most &&
-         int64_t(conv.n) * conv.h * conv.w * conv.c <= most && conv.out_pixels() * conv.k <= most;
+// bf16 operands whose channels come in units of 16 bytes, and tensors of which 32 bits can index each element and those
+// that a tile or a tap looks beyond the ends.
+inline bool takes_mma(const Conv2d& v) {
+  constexpr int64_t kMost = int64_t(1) << 30, kTile = 128;
+  const auto fits = [&](int64_t height, int64_t width, int64_t channels) {
+    return (v.n * height + v.r + kTile) * (width + v.s) * channels <= kMost;
+  };
+  return v.type == DType::bf16 && v.c % 8 == 0 && v.k % 8 == 0 && (v.k + kTile) * v.r * v.s * v.c <= kMost &&
+         fits(v.h, v.w, v.c) && fits(v.out_h(), v.out_w(), v.k);
 }
 
 }  // namespace doppel

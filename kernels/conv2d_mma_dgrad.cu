@@ -23,6 +23,13 @@ DOPPEL_BOTH inline Phase phase_of(int parity, int size, int filter, int pad, int
   return p;
 }
 
+// A block's tile, for its epilogue. It lies in shared memory during the product, which has no register to spare.
+struct Kept {
+  Phase y, x;
+  int rows;  // of the phase's matrix
+  int m, n, part;
+};
+
 // ---- kernels --------------------------------------------------------------------------------------------------------
 
 // A tile of one phase of dx; or, if `partial` [splits][n h w][c] is not null, a part of its sum. blockIdx.z is the
@@ -31,47 +38,51 @@ template <typename T>
 __global__ void __launch_bounds__(T::kThreads, T::kBlocks)
     dgrad(Bf16* dx, float* partial, const Bf16* dz, const Bf16* w, ConvShape v, int splits) {
   DOPPEL_SHARED_DYNAMIC(shared);
+  DOPPEL_SHARED(Kept, kept, [1]);
   const int phase = int(blockIdx.z) / splits, part = int(blockIdx.z) % splits;
   const Phase down = phase_of(phase / v.stride, v.h, v.r, v.pad_top, v.stride);
   const Phase right = phase_of(phase % v.stride, v.w, v.s, v.pad_left, v.stride);
   const BlockPlace<T> place(v.c);
   const int rows = v.n * down.pixels * right.pixels;
   if (place.m >= rows) return;  // the grid is that of the largest phase
+  if (threadIdx.x == 0) kept[0] = {down, right, rows, place.m, place.n, part};
 
-  const PixelRows<T> pixels({dz, v.p, v.q, v.k}, [&](int row, int& image, int& y, int& x) {
+  const PixelRows<T> pixels({dz, v.p, v.q, v.k}, [&](int row, int& image, int& top, int& left) {
     const int m = place.m + row, line = m / right.pixels;
     image = line / down.pixels;
-    y = line % down.pixels + down.out;
-    x = m % right.pixels + right.out;
+    top = line % down.pixels + down.out;
+    left = m % right.pixels + right.out;
     return m < rows;
   });
   const FilterColumns<T> filters(w, v, place.n);
   const Steps steps(down.taps * right.taps * ceil_div(v.k, kMmaStep), part, splits);
-  TapWalk walk(right.taps > 0 ? right.taps : 1, v.k, steps.begin);  // a 1 x 1 filter has phases without a tap
+  const int halves = v.stride - 1;  // tap r is number r >> halves of its phase
+  TapWalk walk(down.tap, right.tap, v.stride, v.s, v.k, steps.begin);
 
   Accumulators<T> acc;
   multiply<T, true, false>(acc, shared, steps.end - steps.begin, [&](unsigned char* stage) {
-    pixels.load(stage, -walk.r, -walk.s, walk.c);
-    filters.load(stage + T::kBytesA, down.tap + walk.r * v.stride, right.tap + walk.s * v.stride, walk.c);
+    pixels.load(stage, -(walk.r >> halves), -(walk.s >> halves), walk.c);
+    filters.load(stage + T::kBytesA, walk.r, walk.s, walk.c);
     walk.next();
   });
 
+  const Kept& k = kept[0];
   const auto index = [&](int m, int channel) {
-    const int line = m / right.pixels, image = line / down.pixels;
-    const int y = line % down.pixels * v.stride + down.first, x = m % right.pixels * v.stride + right.first;
+    const int line = m / k.x.pixels, image = line / k.y.pixels;
+    const int y = line % k.y.pixels * v.stride + k.y.first, x = m % k.x.pixels * v.stride + k.x.first;
     return (int64_t(image * v.h + y) * v.w + x) * v.c + channel;
   };
   if (partial) {
-    float* const out = partial + int64_t(part) * v.n * v.h * v.w * v.c;
+    float* const out = partial + int64_t(k.part) * v.n * v.h * v.w * v.c;
     for_pairs(acc, [&](int row, int column, float v0, float v1) {
-      const int m = place.m + row, channel = place.n + column;
-      if (m < rows && channel < v.c) store_vector(out + index(m, channel), make_float2(v0, v1));
+      const int m = k.m + row, channel = k.n + column;
+      if (m < k.rows && channel < v.c) store_vector(out + index(m, channel), make_float2(v0, v1));
     });
     return;
   }
   for_units(acc, shared, [&](int row, int column, const uint4& unit) {
-    const int m = place.m + row, channel = place.n + column;
-    if (m < rows && channel < v.c) store_vector(dx + index(m, channel), unit);
+    const int m = k.m + row, channel = k.n + column;
+    if (m < k.rows && channel < v.c) store_vector(dx + index(m, channel), unit);
   });
 }
 

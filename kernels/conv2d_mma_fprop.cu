@@ -52,7 +52,7 @@ __global__ void __launch_bounds__(T::kThreads, T::kBlocks)
   });
   const FilterRows<T> filters(w, v, place.n);
   const Steps steps(v.r * v.s * ceil_div(v.c, kMmaStep), int(blockIdx.z), int(gridDim.z));
-  TapWalk walk(v.s, v.c, steps.begin);
+  TapWalk walk(0, 0, 1, v.s, v.c, steps.begin);
 
   Accumulators<T> acc;
   multiply<T, true, true>(acc, shared, steps.end - steps.begin, [&](unsigned char* stage) {

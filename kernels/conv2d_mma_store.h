@@ -10,7 +10,7 @@
 namespace doppel::DOPPEL_BACKEND {
 
 inline ConvShape shape_of(const Conv2d& v) {
-  return {v.n, v.h, v.w, v.c, v.k, v.r, v.s, v.stride, v.pad_top, v.pad_left, v.out_h(), v.out_w()};
+  return {v.n, v.h, v.w, v.c, v.k, v.r, v.s, v.stride, v.pad_top, v.pad_left, v.out_h(), v.out_w(), v.r * v.s * v.c};
 }
 
 // For 16-byte copies.
@@ -44,16 +44,17 @@ struct Steps {
 };
 
 // pair(row, column, v0, v1) for all of this thread's results: row and column in the block's tile, column even, v1 that
-// of column + 1. Four lanes hold 8 neighbours: float2 stores of them fill sectors of 32 bytes.
+// of column + 1. Four lanes hold 8 neighbours: float2 stores of them fill sectors of 32 bytes. One row after the other,
+// so that no two rows' addresses take registers at a time.
 template <typename T, typename Pair>
 __device__ __forceinline__ void for_pairs(const Accumulators<T>& acc, Pair&& pair) {
   const int row = warp_row<T>() + lane() / 4, column = warp_column<T>() + lane() % 4 * 2;
 #pragma unroll
   for (int i = 0; i < Accumulators<T>::kRows; ++i)
 #pragma unroll
-    for (int j = 0; j < Accumulators<T>::kColumns; ++j)
+    for (int half = 0; half < 2; ++half)
 #pragma unroll
-      for (int half = 0; half < 2; ++half)
+      for (int j = 0; j < Accumulators<T>::kColumns; ++j)
         pair(row + i * 16 + half * 8, column + j * 8, acc.v[i][j][half * 2], acc.v[i][j][half * 2 + 1]);
 }
 

@@ -65,7 +65,7 @@ struct Accumulators {
   float v[kRows][kColumns][4];
 };
 
-// Fragments of half a step, 16 of its 32 columns of k, and B's of the half after it.
+// A warp's fragments of half a step, 16 of its 32 columns of k, and B's of the half after it.
 template <typename T>
 struct Fragments {
   static constexpr int kRows = T::kWarpM / 16, kPairs = T::kWarpN / 16;
@@ -120,28 +120,28 @@ struct FragmentLoader {
   __device__ __forceinline__ void load_a(Fragments<T>& f, int i, const unsigned char* stage, int half) const {
     ldmatrix<4, !AAlongK>(f.a[i], stage + a.moved(i, half));
   }
-  __device__ __forceinline__ void load_b(Fragments<T>& f, const unsigned char* stage, int half) const {
-#pragma unroll
-    for (int j = 0; j < Fragments<T>::kPairs; ++j)
-      ldmatrix<4, !BAlongK>(f.b[half][j], stage + T::kBytesA + b.moved(j, half));
+  __device__ __forceinline__ void load_b(Fragments<T>& f, int j, const unsigned char* stage, int half) const {
+    ldmatrix<4, !BAlongK>(f.b[half][j], stage + T::kBytesA + b.moved(j, half));
   }
 };
 
-// Multiplies half `Half` of a step. The next half's fragments, if it is `more`, are loaded from `next` meanwhile: B's
-// beside the present ones, A's into each register as its last product has been issued. So ldmatrix runs in the shadow
-// of mma, and 64 x 32 results with everything else stay within the 128 registers of two blocks on a multiprocessor.
-template <int Half, typename T, typename Loader>
+// Multiplies half `1 - half` of a step. The fragments of half `half` of `next` are loaded meanwhile: B's beside the
+// present ones, A's into each register as its last product has been issued. So ldmatrix runs in the shadow of mma, and
+// 64 x 32 results with all else fit the 128 registers of two blocks on a multiprocessor.
+template <typename T, typename Loader>
 __device__ __forceinline__ void multiply_half(Accumulators<T>& acc, Fragments<T>& f, const Loader& loader,
-                                              const unsigned char* next, bool more) {
-  if (more) loader.load_b(f, next, 1 - Half);
+                                              const unsigned char* next, int half) {
+  constexpr int kRows = Accumulators<T>::kRows;
 #pragma unroll
-  for (int i = 0; i < Accumulators<T>::kRows; ++i) {
+  for (int j = 0; j < Fragments<T>::kPairs; ++j) loader.load_b(f, j, next, half);
+#pragma unroll
+  for (int i = 0; i < kRows; ++i) {
 #pragma unroll
     for (int j = 0; j < Accumulators<T>::kColumns; ++j) {
-      const uint32_t b[2] = {f.b[Half][j / 2][j % 2 * 2], f.b[Half][j / 2][j % 2 * 2 + 1]};
+      const uint32_t b[2] = {f.b[1 - half][j / 2][j % 2 * 2], f.b[1 - half][j / 2][j % 2 * 2 + 1]};
       mma_m16n8k16_bf16(acc.v[i][j], f.a[i], b, acc.v[i][j]);
     }
-    if (more) loader.load_a(f, i, next, 1 - Half);
+    loader.load_a(f, i, next, half);
   }
 }
 
@@ -170,21 +170,24 @@ __device__ __forceinline__ void multiply(Accumulators<T>& acc, unsigned char* sh
 
   const FragmentLoader<T, AAlongK, BAlongK> loader;
   Fragments<T> f;
-  loader.load_b(f, shared, 0);
+#pragma unroll
+  for (int j = 0; j < Fragments<T>::kPairs; ++j) loader.load_b(f, j, shared, 0);
 #pragma unroll
   for (int i = 0; i < Fragments<T>::kRows; ++i) loader.load_a(f, i, shared, 0);
   int reading = 0, writing = (T::kStages - 1) * T::kBytes;
-  for (int step = 0; step < steps; ++step) {
-    if (step + T::kStages - 1 < steps) load(shared + writing);
+  for (int left = steps; left > 0; --left) {
+    if (left >= T::kStages) load(shared + writing);
     copy_async_commit();  // of nothing at the end: the count of groups stays the count of steps
-    multiply_half<0>(acc, f, loader, shared + reading, true);
+    multiply_half(acc, f, loader, shared + reading, 1);
 
     copy_async_wait<T::kStages - 2>();
     __syncthreads();
     writing = reading;
-    reading = reading + T::kBytes == T::kShared ? 0 : reading + T::kBytes;
-    multiply_half<1>(acc, f, loader, shared + reading, step + 1 < steps);
+    // The last step has no next one: it reads its own fragments again, for nothing, which is cheaper than a branch.
+    if (left > 1) reading = reading + T::kBytes == T::kShared ? 0 : reading + T::kBytes;
+    multiply_half(acc, f, loader, shared + reading, 0);
   }
+  __syncthreads();
 }
 
 }  // namespace doppel::DOPPEL_BACKEND

@@ -10,14 +10,14 @@ namespace {
 // A tile of part blockIdx.z of the sum: out [gridDim.z][k][r s c].
 template <typename T>
 __global__ void __launch_bounds__(T::kThreads, T::kBlocks)
-    wgrad(float* out, const Bf16* x, const Bf16* dz, ConvShape v) {
+    wgrad(float* out, const Bf16* x, const Bf16* dz, ConvShape v, PixelStep step) {
   DOPPEL_SHARED_DYNAMIC(shared);
-  const int columns = v.r * v.s * v.c, pixels = v.n * v.p * v.q;
+  const int columns = v.filter, pixels = v.n * v.p * v.q;
   const BlockPlace<T> place(columns);
   const Steps steps(ceil_div(pixels, kMmaStep), int(blockIdx.z), int(gridDim.z));
   const int begin = steps.begin * kMmaStep, end = steps.end * kMmaStep < pixels ? steps.end * kMmaStep : pixels;
   OutputPixels<T> outputs(dz, v, place.m, begin, end);
-  InputPixels<T> inputs(x, v, place.n, begin, end);
+  InputPixels<T> inputs(x, v, step, place.n, begin, end);
 
   Accumulators<T> acc;
   multiply<T, false, false>(acc, shared, steps.end - steps.begin, [&](unsigned char* stage) {
@@ -49,7 +49,7 @@ void mma_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, voi
   with_tile(plan.tile, [&]<typename T>(T) {
     DOPPEL_KERNEL(wgrad<T>).launch(
         {{blocks_of<T>(v.k, count / v.k), 1, unsigned(plan.splits)}, T::kThreads, T::kShared}, partial ? partial : dw,
-        static_cast<const Bf16*>(x), static_cast<const Bf16*>(dz), v, stream);
+        static_cast<const Bf16*>(x), static_cast<const Bf16*>(dz), v, pixel_step(v), stream);
   });
   if (partial) add_splits(dw, DType::f32, partial, count, plan.splits, stream);
 }
