@@ -138,7 +138,7 @@ __global__ void __launch_bounds__(kThreads, 3)
       store_vector(&a[row][i % (kChannels / 8)], v);
     }
     __syncthreads();
-#pragma unroll
+#pragma unroll 1  // the sums take half of the registers
     for (int d = 0; d < kChunk; d += 16) {
       uint32_t rows[4];
       load_transposed_fragment(rows, a[d][2 * warp()].v, kChannelPitch);
