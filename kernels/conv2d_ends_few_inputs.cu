@@ -110,8 +110,7 @@ __global__ void __launch_bounds__(kThreads)
 
 // dw of 64 channels k over a range of the pixels, into partial[split] of dw's shape; blockIdx: tile of channels, split.
 // A warp has 16 of the channels and all of the depth.
-// Three blocks on a multiprocessor: 168 registers, without spills, on all architectures.
-__global__ void __launch_bounds__(kThreads, 3)
+__global__ void __launch_bounds__(kThreads)
     few_inputs_wgrad_kernel(float* partial, const Bf16* x, const Bf16* dz, Conv2d conv, int splits, bool vectors) {
   DOPPEL_SHARED(Eight, a, [kChunk][kChannelPitch / 8]);  // [pixel][channel]
   DOPPEL_SHARED_DYNAMIC(bytes);                          // b[pixel][depth]
