@@ -119,13 +119,11 @@ class Build:
         return "" if status == 0 else output or "the compiler failed"
 
     def link(self, program, stem, job):
-        """A program with the mutant's object before, or in the place of, that of the kernel as it is."""
-        target, name = job / f"{program}_{stem}.o", self.object_name(program, stem)
-        command = self.link_commands[program]
-        if name in command:
-            command = command.replace(name, str(target))
-        else:  # in an archive: what is defined already is not taken from it
-            command = command.replace("/c++ ", f"/c++ {target} ", 1)
+        """A program with the mutant's object before all others: of an inline function that several have the first is
+        taken, and nothing is taken from an archive that is there already."""
+        target = job / f"{program}_{stem}.o"
+        command = self.link_commands[program].replace(f" {self.object_name(program, stem)} ", " ")
+        command = command.replace("/c++ ", f"/c++ {target} ", 1)
         command = command.replace(f"-o {self.programs[program]}", f"-o {job}/{program}")
         status, output = self.runner.run(["bash", "-c", command], self.folder, 600)
         if status != 0:
