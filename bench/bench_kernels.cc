@@ -44,15 +44,11 @@ class Table {
 
   void measure(const std::string& arch, DType type) {
     visit_kernels(arch, options_.batch, type, [&](const KernelCase& c) {
-      const std::string name = c.layer + " " + c.kernel + " " + c.by;
-      if (name.find(options_.only) == std::string::npos) return;
-      try {
-        row(arch, options_.batch, type == DType::bf16 ? "bf16" : "fp32", c, time_on_card(c.run, options_.seconds));
-      } catch (const std::runtime_error& e) {
-        failed_ = true;
-        std::fprintf(stderr, "bench_kernels: %s, %s: %s\n", arch.c_str(), name.c_str(), e.what());
-      }
+      measure(arch, options_.batch, type == DType::bf16 ? "bf16" : "fp32", c);
     });
+  }
+  void measure_frames() {
+    visit_frames([&](const KernelCase& c) { measure("", 1, "", c); });
   }
 
   bool failed() const { return failed_; }
@@ -61,6 +57,17 @@ class Table {
   }
 
  private:
+  void measure(const std::string& arch, int batch, const std::string& precision, const KernelCase& c) {
+    const std::string name = c.layer + " " + c.kernel + " " + c.by;
+    if (name.find(options_.only) == std::string::npos) return;
+    try {
+      row(arch, batch, precision, c, time_on_card(c.run, options_.seconds));
+    } catch (const std::runtime_error& e) {
+      failed_ = true;
+      std::fprintf(stderr, "bench_kernels: %s, %s: %s\n", arch.c_str(), name.c_str(), e.what());
+    }
+  }
+
   // `of_peak`: the least time that the kernel's operations and bytes take at the measured peaks, over its time.
   void row(const std::string& arch, int batch, const std::string& precision, const KernelCase& c, double t) {
     const double least =
@@ -135,6 +142,7 @@ int main_program(int argc, char** argv) {
         continue;
       table.measure(arch, type);
     }
+  table.measure_frames();
   table.end();
   return table.failed() ? 1 : 0;
 }

@@ -2,22 +2,18 @@
 
 #include <algorithm>
 
-#include "bench/card.h"
+#include "bench/operands.h"
 #include "kernels/activation.h"
 #include "kernels/adam.h"
 #include "kernels/conv2d.h"
 #include "kernels/dense.h"
-#include "kernels/loss.h"
 #include "kernels/pixel_shuffle.h"
 #include "kernels/vendor.h"
-#include "kernels/warp.h"
 #include "nn/architecture.h"
 #include "runtime/matrix_operators.h"
 
 namespace doppel::bench {
 namespace {
-
-constexpr int kPeople = 2;
 
 struct By {
   std::string name;
@@ -34,32 +30,6 @@ std::vector<By> producers(const char* library) {
 #endif
   return by;
 }
-
-// Operands of one case.
-class Operands {
- public:
-  void* add(DType type, int64_t count, float low = -1, float high = 1) {
-    return add_bytes(size_t(count) * size_of(type), type, low, high);
-  }
-  float* add_floats(int64_t count, float low = -1, float high = 1) {
-    return static_cast<float*>(add(DType::f32, count, low, high));
-  }
-  void* scratch(size_t bytes) { return add_bytes(bytes, DType::u8, 0, 1); }
-  template <typename T>
-  T* upload(const T& value) {
-    void* p = scratch(sizeof(T));
-    memory_.back()->upload(&value, sizeof(T));
-    return static_cast<T*>(p);
-  }
-
- private:
-  void* add_bytes(size_t bytes, DType type, float low, float high) {
-    memory_.push_back(std::make_unique<CardMemory>(bytes));
-    memory_.back()->fill(type, low, high);
-    return memory_.back()->data();
-  }
-  std::vector<std::unique_ptr<CardMemory>> memory_;
-};
 
 Stream on_card(Library library) {
   return {Device::cuda, nullptr, library};
@@ -163,42 +133,6 @@ void visit_optimiser(int64_t count, const AdamOptions& o, const Visit& visit) {
   visit({what, "first non-finite", "doppel", 0, 4.0 * double(count),
          [=](Stream s) { first_nonfinite(g, count, DType::f32, s); }});
   visit({what, "cast to bf16", "doppel", 0, 6.0 * double(count), [=](Stream s) { cast_to_bf16(copy, w, count, s); }});
-}
-
-void visit_pictures(const Architecture& a, int batch, DType type, const Visit& visit) {
-  const LossShape shape{batch, a.size, a.size, 3, a.loss.focus};
-  const int64_t pixels = int64_t(batch) * a.size * a.size * 3;
-  const std::string what = std::to_string(batch) + " pictures";
-  {
-    Operands operands;
-    float *y = operands.add_floats(pixels, 0, 1), *t = operands.add_floats(pixels, 0, 1);
-    float *dy = operands.add_floats(pixels), *loss = operands.add_floats(1);
-    const DssimScales scales = a.loss.scales;
-    void* workspace = operands.scratch(dssim_workspace(shape, scales, on_card(Library::doppel)));
-    visit({what, "dssim", "doppel", 0, 12.0 * double(pixels),
-           [=](Stream s) { dssim_loss(loss, dy, y, t, nullptr, shape, scales, 1, false, workspace, s); }});
-  }
-  Warp warp = a.warp;
-  warp.people = kPeople;
-  warp.batch = batch;
-  warp.input_type = type;
-  constexpr uint32_t kFaces = 256;
-  const int64_t face = int64_t(warp.face_size) * warp.face_size * 3;
-  Operands operands;
-  WarpFaces faces{};
-  for (int i = 0; i < kPeople; ++i) {
-    faces.pixels[i] = static_cast<const uint8_t*>(operands.add(DType::u8, kFaces * face));
-    faces.faces[i] = kFaces;
-  }
-  const int64_t out = int64_t(kPeople) * batch * warp.out_size * warp.out_size * 3;
-  void* input = operands.add(type, out);
-  float* target = operands.add_floats(out);
-  const StepState* state = operands.upload(StepState{1, 100, 1e-4f, 0});
-  // The central part of each face is read.
-  const double read = double(face) * double(warp.inner) * double(warp.inner) * kPeople * batch;
-  visit({std::to_string(kPeople * batch) + " faces", "warp", "doppel", 0,
-         read + double(out) * (double(size_of(type)) + 4),
-         [=](Stream s) { warp_batch(input, target, faces, state, warp, s); }});
 }
 
 }  // namespace

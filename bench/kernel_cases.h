@@ -8,8 +8,11 @@
 
 #include "kernels/dtype.h"
 #include "kernels/stream.h"
+#include "nn/architecture.h"
 
 namespace doppel::bench {
+
+constexpr int kPeople = 2;
 
 struct KernelCase {
   std::string layer;   // "encoder.conv0"; or what the operands are
@@ -24,6 +27,10 @@ struct KernelCase {
 // time. `batch` is per person, of two. Without a card, operands are not allocated and the cases cannot run.
 using Visit = std::function<void(const KernelCase&)>;
 void visit_kernels(const std::string& arch, int batch, DType type, const Visit& visit);
+
+// Of these the kernels on pictures: losses, warp; and those on frames, for which no architecture matters.
+void visit_pictures(const Architecture& a, int batch, DType type, const Visit& visit);
+void visit_frames(const Visit& visit);
 
 // A large bf16 matrix product by each library that is there, and a large copy: what the card can do.
 void visit_peaks(const Visit& visit);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "kernels/backends.h"
+#include "kernels/vendor.h"
 
 namespace doppel {
 namespace {
@@ -53,13 +54,13 @@ void check(const Conv2d& c, const Epilogue& e) {
 
 DOPPEL_BACKENDS(conv2d_workspace)
 ConvWorkspace conv2d_workspace(const Conv2d& conv, const Epilogue& epilogue, Stream stream) {
-  return DOPPEL_PICK(conv2d_workspace, stream)(conv, epilogue, stream);
+  return DOPPEL_PICK_LIBRARY(conv2d_workspace, stream)(conv, epilogue, stream);
 }
 
 DOPPEL_BACKENDS(conv2d_fprop)
 void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
                   void* workspace, Stream stream) {
-  DOPPEL_PICK(conv2d_fprop, stream)(y, x, w, b, conv, epilogue, workspace, stream);
+  DOPPEL_PICK_LIBRARY(conv2d_fprop, stream)(y, x, w, b, conv, epilogue, workspace, stream);
 }
 
 DOPPEL_BACKENDS(conv2d_backward_epilogue)
@@ -70,12 +71,12 @@ void conv2d_backward_epilogue(void* dz, float* db, const void* dy, const void* y
 
 DOPPEL_BACKENDS(conv2d_dgrad)
 void conv2d_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream) {
-  DOPPEL_PICK(conv2d_dgrad, stream)(dx, dz, w, conv, workspace, stream);
+  DOPPEL_PICK_LIBRARY(conv2d_dgrad, stream)(dx, dz, w, conv, workspace, stream);
 }
 
 DOPPEL_BACKENDS(conv2d_wgrad)
 void conv2d_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream) {
-  DOPPEL_PICK(conv2d_wgrad, stream)(dw, x, dz, conv, workspace, stream);
+  DOPPEL_PICK_LIBRARY(conv2d_wgrad, stream)(dw, x, dz, conv, workspace, stream);
 }
 
 }  // namespace doppel

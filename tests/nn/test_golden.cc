@@ -144,8 +144,10 @@ void check_losses(const Json& golden, const Run& run, double tolerance) {
     }
 }
 
-// How far Adam has moved each parameter after the first step and after the last.
-void check_changes(const Json& golden, const Run& run, double first_tolerance, double last_tolerance) {
+// How far Adam has moved each parameter after the first step and after the last. Its early steps are of one size for
+// all elements, so of n elements one whose gradient is hardly more than its rounding is 1 / 2n of the norm: `stray` is
+// how many such are allowed.
+void check_changes(const Json& golden, const Run& run, double first_tolerance, double last_tolerance, int stray) {
   for_parameters(golden, run, [&](const Json& told, const Parameter& p) {
     const auto check_change = [&](const float* weights, double want, double tolerance) {
       std::vector<float> change;
@@ -154,8 +156,9 @@ void check_changes(const Json& golden, const Run& run, double first_tolerance, d
       CHECK(std::abs(norm(change.data(), p.shape.elements()) - want) <= tolerance * want);
     };
     const auto& change = told.at("change").elements();
-    check_change(run.after_first.data(), change.at(0).number(), first_tolerance);
-    check_change(run.store.weights.as<float>(), change.at(1).number(), last_tolerance);
+    const double strays = stray / (2 * double(p.shape.elements()));
+    check_change(run.after_first.data(), change.at(0).number(), first_tolerance + strays);
+    check_change(run.store.weights.as<float>(), change.at(1).number(), last_tolerance + strays);
   });
 }
 
@@ -168,7 +171,7 @@ TEST_CASE("the first autoencoder trains as in PyTorch, fp32", "[golden]") {
   check_losses(golden, run, 1e-5);
   check_gradients(golden, run, 1e-4);
   // Later on the roundings of early steps have grown: in PyTorch, too, fp32 and double differ by up to 1 % by now.
-  check_changes(golden, run, 1e-3, 0.03);
+  check_changes(golden, run, 1e-3, 0.03, 0);
 }
 
 TEST_CASE("the first autoencoder trains as in PyTorch, bf16", "[golden]") {
@@ -178,5 +181,5 @@ TEST_CASE("the first autoencoder trains as in PyTorch, bf16", "[golden]") {
   // collects it over the layers on its way.
   check_losses(golden, run, 2e-3);
   check_gradients(golden, run, 0.1);
-  check_changes(golden, run, 0.1, 0.1);
+  check_changes(golden, run, 0.1, 0.1, 2);
 }
