@@ -67,24 +67,27 @@ struct GatherLoader {
   const Gather& g;
   const Axis &ah, &aw;
   int channels, run, chunks, column;  // run: elements of a filter row; column: the block's first
-  int picture[kPasses], top[kPasses], left[kPasses];
+  int4* starts;                       // shared: of each row of A, see start_of
   Quad a[kPasses], b[kPasses];
 
   __device__ __forceinline__ GatherLoader(const T* in_, const T* w_, const Gather& g_, const Axis& h_,
-                                          const Axis& w_axis, int64_t row, int64_t rows, int column_)
-      : in(in_), w(w_), g(g_), ah(h_), aw(w_axis), column(column_) {
+                                          const Axis& w_axis, int4* starts_, int64_t row, int64_t rows, int column_)
+      : in(in_), w(w_), g(g_), ah(h_), aw(w_axis), column(column_), starts(starts_) {
     channels = Forward ? g.conv.c : g.conv.k;
     run = aw.taps * channels;
     chunks = (run + kDepth - 1) / kDepth;
-#pragma unroll
-    for (int pass = 0; pass < kPasses; ++pass) {
-      const int64_t m = row + AlongDepth::row(int(threadIdx.x), pass);
-      const int x = int(m % aw.count), line = int(m / aw.count);
-      picture[pass] = line / ah.count * ah.size * aw.size;
-      // A row behind the last is outside every picture.
-      top[pass] = m < rows ? ah.read + ah.read_stride * (line % ah.count) : ah.size;
-      left[pass] = aw.read + aw.read_stride * x;
-    }
+    static_assert(kTileThreads == kTile);
+    store_vector(&starts[threadIdx.x], start_of(row + threadIdx.x, rows));
+    __syncthreads();
+  }
+
+  // Where the pixel of row m begins to read: its picture's first pixel, row and column (may lie outside). They wait in
+  // shared memory: registers are what the tile has least of.
+  __device__ __forceinline__ int4 start_of(int64_t m, int64_t rows) const {
+    const int x = int(m % aw.count), line = int(m / aw.count);
+    // A row behind the last is outside every picture.
+    return {line / ah.count * ah.size * aw.size, m < rows ? ah.read + ah.read_stride * (line % ah.count) : ah.size,
+            aw.read + aw.read_stride * x, 0};
   }
 
   __device__ __forceinline__ void load(int step) {
@@ -92,11 +95,12 @@ struct GatherLoader {
     const int r = ah.tap + ah.tap_step * u, e = e0 + AlongDepth::depth(thread);
 #pragma unroll
     for (int pass = 0; pass < kPasses; ++pass) {
-      const int i = top[pass] + u;
+      const int4 start = load_vector<int4>(&starts[AlongDepth::row(thread, pass)]);
+      const int picture = start.x, i = start.y + u, left = start.z;
       const bool inside = i >= 0 && i < ah.size;
-      const int from = -left[pass] * channels, to = std::min(run, (aw.size - left[pass]) * channels);
-      a[pass] = load_quad(in, int64_t(picture[pass] + i * aw.size + left[pass]) * channels + e, from - e,
-                          inside ? to - e : 0, g.in_vectors);
+      const int from = -left * channels, to = std::min(run, (aw.size - left) * channels);
+      a[pass] = load_quad(in, int64_t(picture + i * aw.size + left) * channels + e, from - e, inside ? to - e : 0,
+                          g.in_vectors);
     }
 #pragma unroll
     for (int pass = 0; pass < kPasses; ++pass) {
@@ -158,7 +162,8 @@ __global__ void __launch_bounds__(kTileThreads, 4)
   if (row >= rows) return;  // this phase has fewer pixels than the largest
 
   TileSums sums;
-  GatherLoader<T, Forward> loader(in, w, g, ah, aw, row, rows, column);
+  DOPPEL_SHARED(int4, starts, [kTile]);
+  GatherLoader<T, Forward> loader(in, w, g, ah, aw, starts, row, rows, column);
   const int steps = steps_of(ah, aw, loader.channels);
   multiply_steps(sums, loader, steps * split / g.splits, steps * (split + 1) / g.splits);
 

@@ -80,7 +80,7 @@ struct TileSums {
   // += a b
   __device__ __forceinline__ void multiply(const TileRow* a, const TileRow* b) {
     const int y = int(threadIdx.x) / 8, x = int(threadIdx.x) % 8;
-#pragma unroll 4  // all 16 at once take registers that there are not
+#pragma unroll 2  // more at once would take more than the 168 registers with which six blocks share a multiprocessor
     for (int d = 0; d < kDepth; ++d) {
       const Quad rows[2] = {load_vector<Quad>(&a[d][y]), load_vector<Quad>(&a[d][y + kTileQuads / 2])};
       const Quad columns[2] = {load_vector<Quad>(&b[d][x]), load_vector<Quad>(&b[d][x + kTileQuads / 2])};
