@@ -150,10 +150,8 @@ __device__ __forceinline__ void write_quad(void* out, const float* b, Quad quad,
 
 // One tile of [pixels, channels written]; blockIdx: tile of pixels, tile of channels, phase and split. With more than
 // one split the bare sums go to partial[split][pixel][channel].
-// Four blocks on a multiprocessor leave each thread all the registers there can be; without a number ptxas chooses for
-// more blocks on some cards, and spills.
 template <typename T, bool Forward>
-__global__ void __launch_bounds__(kTileThreads, 4)
+__global__ void __launch_bounds__(kTileThreads)
     gather_kernel(void* out, float* partial, const T* in, const T* w, const float* b, Gather g) {
   const int phase = int(blockIdx.z) % phases<Forward>(g.conv), split = int(blockIdx.z) / phases<Forward>(g.conv);
   const Axis ah = axis_h<Forward>(g.conv, phase), aw = axis_w<Forward>(g.conv, phase);
