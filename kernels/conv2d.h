@@ -13,9 +13,9 @@
 //   dw = sum over n, p, q of dz x          conv2d_wgrad
 //
 // CPU: oneDNN's convolutions and matrix products. CUDA and emulator: hand-written kernels, chosen in kernels/conv2d.cu;
-// they count pixels and one picture's elements as int, and bf16 tensors with c and k multiples of 8 must lie at multiples
-// of 16 bytes; else they throw std::invalid_argument. On every backend sums have a fixed order that depends on the
-// shapes alone, so that the same inputs give the same bits.
+// they count pixels and one picture's elements as int, and bf16 tensors with c and k multiples of 8 must lie at
+// multiples of 16 bytes; else they throw std::invalid_argument. On every backend sums have a fixed order that depends
+// on the shapes alone, so that the same inputs give the same bits.
 //
 // Every launcher writes (=) its outputs; none adds (+=). Outputs must not overlap inputs, except where said.
 #pragma once
