@@ -15,9 +15,10 @@ class Program {
   // Plans and, unless `dry`, allocates the arena. A dry program knows its bytes but cannot run.
   Program(Graph graph, Stream stream, bool dry = false);
 
-  // Gives an external value its memory. All external values that nodes touch must be bound before run().
+  // Gives an external value its memory, on the stream's device. All external values that nodes touch must be bound
+  // before run().
   void bind(ValueId external, void* memory);
-  // A kept or bound value's memory.
+  // A kept or bound value's memory, on the stream's device.
   void* data(ValueId v) const;
 
   void run();
