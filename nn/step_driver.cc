@@ -18,6 +18,13 @@ StepDriver::StepDriver(TrainingStep& step, ParameterStore& store, int people, St
   step_.bind(store, state_.as<StepState>());
 }
 
+StepDriver::~StepDriver() {
+  try {
+    wait(stream_);
+  } catch (const std::exception&) {  // told to whoever asked for the losses
+  }
+}
+
 void StepDriver::set_state(const StepState& state) {
   upload(state_.data(), &state, sizeof state, stream_);
   wait(stream_);

@@ -16,6 +16,10 @@ class StepDriver {
 
   // Binds the step to the store and to a StepState of its own. Both, and the stream, outlive the driver.
   StepDriver(TrainingStep& step, ParameterStore& store, int people, Stream stream);
+  // Waits for what is under way, whatever became of it.
+  ~StepDriver();
+  StepDriver(const StepDriver&) = delete;
+  StepDriver& operator=(const StepDriver&) = delete;
 
   // What the next step starts from. Waits.
   void set_state(const StepState& state);

@@ -96,6 +96,25 @@ double DeviceEvent::seconds_since(const DeviceEvent& start) const {
   return std::chrono::duration<double>(time_ - start.time_).count();
 }
 
+DeviceGraph::DeviceGraph(Stream stream, const std::function<void()>& body) {
+  card::begin_recording(stream.handle);
+  try {
+    body();
+  } catch (...) {
+    card::abandon_recording(stream.handle);
+    throw;
+  }
+  handle_ = card::end_recording(stream.handle);
+}
+
+DeviceGraph::~DeviceGraph() {
+  if (handle_) card::delete_graph(handle_);
+}
+
+void DeviceGraph::launch(Stream stream) const {
+  card::launch_graph(handle_, stream.handle);
+}
+
 PinnedBuffer::PinnedBuffer(size_t bytes, Device device) : bytes_(bytes) {
   if (bytes == 0) return;
   if (device == Device::cuda)

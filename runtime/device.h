@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -100,6 +101,28 @@ class PinnedBuffer {
   Buffer plain_;
   void* pinned_ = nullptr;
   size_t bytes_ = 0;
+};
+
+// Work of a card, recorded once and from then on launched in one piece, which costs the host a few microseconds however
+// much it is. Whatever memory the work reads and writes must stay.
+class DeviceGraph {
+ public:
+  DeviceGraph() = default;
+  // Calls `body`, whose work in the stream is recorded and not done. The stream is one of Device::cuda, and not the
+  // default one. `body` neither waits for anything nor allocates.
+  DeviceGraph(Stream stream, const std::function<void()>& body);
+  ~DeviceGraph();
+  DeviceGraph(DeviceGraph&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+  DeviceGraph& operator=(DeviceGraph&& other) noexcept {
+    std::swap(handle_, other.handle_);
+    return *this;
+  }
+
+  explicit operator bool() const { return handle_ != nullptr; }
+  void launch(Stream stream) const;
+
+ private:
+  void* handle_ = nullptr;
 };
 
 // Copies, in the order of the stream. On a card, page-locked memory must stay as it is (or must not be read) until the

@@ -42,4 +42,12 @@ double seconds_between(void* start, void* end);
 void upload(void* to, const void* from, size_t bytes, void* stream);
 void download(void* to, const void* from, size_t bytes, void* stream);
 
+// What this thread puts into the stream from here on is recorded and not done, until it is ended or abandoned.
+void begin_recording(void* stream);
+// The recorded work as one graph, ready to be launched.
+void* end_recording(void* stream);
+void abandon_recording(void* stream) noexcept;
+void launch_graph(void* graph, void* stream);
+void delete_graph(void* graph) noexcept;
+
 }  // namespace doppel::card

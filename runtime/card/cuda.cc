@@ -92,7 +92,7 @@ void* allocate(size_t bytes) {
   void* memory = nullptr;
   const cudaError_t status = cudaMalloc(&memory, bytes);
   if (status == cudaErrorMemoryAllocation) out_of_memory(bytes, "on the card", "use a smaller --batch");
-  CHECK_CUDA(status);
+  check(status, "cudaMalloc(&memory, bytes)", __FILE__, __LINE__);
   try {
     CHECK_CUDA(cudaMemset(memory, 0, bytes));
     // Streams of ours do not wait for the default one, in which the memory was cleared.
@@ -112,7 +112,7 @@ void* allocate_pinned(size_t bytes) {
   void* memory = nullptr;
   const cudaError_t status = cudaMallocHost(&memory, bytes);
   if (status == cudaErrorMemoryAllocation) out_of_memory(bytes, "of page-locked memory", "close other programs");
-  CHECK_CUDA(status);
+  check(status, "cudaMallocHost(&memory, bytes)", __FILE__, __LINE__);
   std::memset(memory, 0, bytes);
   return memory;
 }
@@ -170,6 +170,34 @@ void upload(void* to, const void* from, size_t bytes, void* stream) {
 
 void download(void* to, const void* from, size_t bytes, void* stream) {
   CHECK_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_of(stream)));
+}
+
+void begin_recording(void* stream) {
+  CHECK_CUDA(cudaStreamBeginCapture(stream_of(stream), cudaStreamCaptureModeThreadLocal));
+}
+
+void* end_recording(void* stream) {
+  cudaGraph_t recorded = nullptr;
+  CHECK_CUDA(cudaStreamEndCapture(stream_of(stream), &recorded));
+  cudaGraphExec_t graph = nullptr;
+  const cudaError_t status = cudaGraphInstantiateWithFlags(&graph, recorded, 0);
+  cudaGraphDestroy(recorded);
+  check(status, "cudaGraphInstantiateWithFlags(&graph, recorded, 0)", __FILE__, __LINE__);
+  return graph;
+}
+
+void abandon_recording(void* stream) noexcept {
+  cudaGraph_t recorded = nullptr;
+  if (cudaStreamEndCapture(stream_of(stream), &recorded) == cudaSuccess && recorded) cudaGraphDestroy(recorded);
+  cudaGetLastError();
+}
+
+void launch_graph(void* graph, void* stream) {
+  CHECK_CUDA(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), stream_of(stream)));
+}
+
+void delete_graph(void* graph) noexcept {
+  cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph));
 }
 
 }  // namespace doppel::card

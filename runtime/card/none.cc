@@ -67,5 +67,16 @@ void upload(void*, const void*, size_t, void*) {
 void download(void*, const void*, size_t, void*) {
   no_card();
 }
+void begin_recording(void*) {
+  no_card();
+}
+void* end_recording(void*) {
+  no_card();
+}
+void abandon_recording(void*) noexcept {}
+void launch_graph(void*, void*) {
+  no_card();
+}
+void delete_graph(void*) noexcept {}
 
 }  // namespace doppel::card
