@@ -11,6 +11,7 @@ namespace doppel {
 
 struct ParameterStore {
   std::shared_ptr<ParameterLayout> layout;
+  Stream stream;     // of the device that the arenas lie on; what fills and reads them goes through it
   Buffer weights;    // f32 [elements] masters
   Buffer gradients;  // f32 [elements]
   Buffer m, v;       // f32 [elements] Adam's moments
@@ -18,11 +19,12 @@ struct ParameterStore {
   Buffer copies;     // bf16 [elements] working copy; empty in fp32
 
   // What previews and swaps use.
-  float* best() const { return average.bytes() ? average.as<float>() : weights.as<float>(); }
+  const Buffer& best() const { return average.bytes() ? average : weights; }
 };
 
-// All arenas a training run needs, zeroed.
-ParameterStore make_store(std::shared_ptr<ParameterLayout> layout, DType compute, bool with_average);
+// All arenas a training run needs, zeroed, on the stream's device.
+ParameterStore make_store(std::shared_ptr<ParameterLayout> layout, DType compute, bool with_average,
+                          Stream stream = {});
 size_t store_bytes(const ParameterLayout& layout, DType compute, bool with_average);
 
 // Draws every weight from U(-limit, limit) with Random(seed, 0, index of the parameter); biases and the rest are 0.

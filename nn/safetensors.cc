@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runtime/atomic_file.h"
+#include "runtime/device.h"
 #include "runtime/error.h"
 #include "runtime/json.h"
 
@@ -15,7 +16,7 @@ namespace {
 
 struct Section {
   const char* prefix;
-  float* arena;
+  const Buffer& arena;
 };
 
 [[noreturn]] void damaged(const std::string& path, const std::string& why) {
@@ -33,15 +34,12 @@ Json shape_of(const Parameter& p) {
 }  // namespace
 
 SafetensorsFile write_safetensors(const std::string& path, const ParameterStore& store) {
-  const Section sections[] = {{"", store.weights.as<float>()},
-                              {"m.", store.m.as<float>()},
-                              {"v.", store.v.as<float>()},
-                              {"average.", store.average.as<float>()}};
+  const Section sections[] = {{"", store.weights}, {"m.", store.m}, {"v.", store.v}, {"average.", store.average}};
   Json header = Json::object();
   header.set("__metadata__", Json::object().set("format", "doppel model").set("version", "1"));
   size_t offset = 0;
   for (const Section& section : sections) {
-    if (!section.arena) continue;
+    if (section.arena.bytes() == 0) continue;
     for (const Parameter& p : store.layout->parameters) {
       const size_t bytes = size_t(p.shape.elements()) * sizeof(float);
       Json entry = Json::object();
@@ -64,9 +62,10 @@ SafetensorsFile write_safetensors(const std::string& path, const ParameterStore&
   put(&length, sizeof length);
   put(text.data(), text.size());
   for (const Section& section : sections) {
-    if (!section.arena) continue;
+    if (section.arena.bytes() == 0) continue;
+    const HostCopy host(section.arena, store.stream);
     for (const Parameter& p : store.layout->parameters)
-      put(section.arena + p.offset, size_t(p.shape.elements()) * sizeof(float));
+      put(host.as<float>() + p.offset, size_t(p.shape.elements()) * sizeof(float));
   }
   file.commit();
   return {sizeof length + text.size() + offset, crc};
@@ -108,16 +107,20 @@ void read_safetensors(const std::string& path, size_t bytes, unsigned crc, Param
       damaged(path, "the tensor " + name + " has another size");
     std::memcpy(arena + p.offset, data + begin, size);
   };
-  for (const Parameter& p : store.layout->parameters) {
-    if (for_training) {
-      fill(p.name, p, store.weights.as<float>());
-      fill("m." + p.name, p, store.m.as<float>());
-      fill("v." + p.name, p, store.v.as<float>());
-      if (store.average.bytes()) fill("average." + p.name, p, store.average.as<float>());
-    } else {
-      const bool average = header.has("average." + p.name);
-      fill(average ? "average." + p.name : p.name, p, store.weights.as<float>());
+  const auto fill_all = [&](Buffer& arena, const std::string& prefix) {
+    if (arena.bytes() == 0) return;
+    HostCopy host(arena, store.stream);
+    for (const Parameter& p : store.layout->parameters) {
+      const bool averaged = !for_training && header.has("average." + p.name);
+      fill((averaged ? "average." : prefix) + p.name, p, host.as<float>());
     }
+    host.write_back();
+  };
+  fill_all(store.weights, "");
+  if (for_training) {
+    fill_all(store.m, "m.");
+    fill_all(store.v, "v.");
+    fill_all(store.average, "average.");
   }
   refresh_copies(store);
 }

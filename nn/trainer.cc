@@ -41,9 +41,9 @@ StepOptions step_options(const ModelDescription& model) {
 }
 
 Trainer::Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end, Device device)
-    : model_(std::move(model)), end_(end) {
+    : model_(std::move(model)), end_(end), stream_(device) {
   StepOptions options = step_options(model_);
-  options.device = device;
+  options.stream = stream_;
   arch_ = options.arch;
   const int count = int(people.size());
   model_.size = arch_.size;
@@ -60,19 +60,27 @@ Trainer::Trainer(ModelDescription model, const std::vector<PersonFaces>& people,
     }
   }
   for (int p = 0; p < count; ++p) {
-    faces_.pixels[p] = people[size_t(p)].pixels;
-    faces_.faces[p] = people[size_t(p)].faces;
+    const PersonFaces& person = people[size_t(p)];
+    faces_.pixels[p] = person.pixels;
+    faces_.faces[p] = person.faces;
+    if (device != Device::cpu) {
+      const size_t bytes = size_t(person.faces) * size_t(model_.face_size) * size_t(model_.face_size) * 3;
+      face_memory_.emplace_back(bytes, device);
+      upload(face_memory_.back().data(), person.pixels, bytes, stream_);
+      faces_.pixels[p] = face_memory_.back().as<uint8_t>();
+    }
     std::copy_n(&model_.colour_shift[size_t(p) * 3], 3, faces_.shift[p]);
   }
 
   const auto layout = declare_parameters(arch_, model_.people);
-  store_ = make_store(layout, options.precision, arch_.adam.ema_decay > 0);
+  store_ = make_store(layout, options.precision, arch_.adam.ema_decay > 0, stream_);
   step_ = std::make_unique<TrainingStep>(options, layout, &faces_);
   net_ = std::make_unique<Inference>(arch_, layout, model_.people, count * kPreviewRows, options.precision);
-  state_.seed = model_.seed;
-  state_.step = model_.iterations;
   initialize(store_, model_.seed);
-  step_->bind(store_, &state_);
+  driver_ = std::make_unique<StepDriver>(*step_, store_, count, stream_);
+  const StepState start{model_.seed, model_.iterations, 0, 0};
+  driver_->set_state(start);
+  known_ = model_.iterations;
   smooth_.assign(size_t(count), 0.f);
 
   // The preview's pictures: evenly spaced faces, cut as a converter would cut them.
@@ -88,18 +96,18 @@ Trainer::Trainer(ModelDescription model, const std::vector<PersonFaces>& people,
     for (int r = 0; r < kPreviewRows; ++r) {
       const size_t face = size_t(double(faces_.faces[p]) * (r + 0.5) / kPreviewRows);
       WarpFaces one{};
-      one.pixels[0] = faces_.pixels[p] + face * size_t(model_.face_size) * size_t(model_.face_size) * 3;
+      one.pixels[0] = people[size_t(p)].pixels + face * size_t(model_.face_size) * size_t(model_.face_size) * 3;
       one.faces[0] = 1;
       std::copy_n(faces_.shift[p], 3, one.shift[0]);
       std::vector<float> picture(pixels), target(pixels);
-      warp_batch(picture.data(), target.data(), one, &state_, plain, {});
+      warp_batch(picture.data(), target.data(), one, &start, plain, {});
       preview_inputs_[size_t(p)].push_back(std::move(picture));
     }
 }
 
 void Trainer::resume(const std::string& folder) {
   load_parameters(folder, store_, true);
-  state_.step = model_.iterations;
+  driver_->set_state({model_.seed, model_.iterations, 0, 0});
   smooth_ = model_.losses;
 }
 
@@ -107,26 +115,37 @@ float Trainer::learning_rate() const {
   if (!arch_.decay) return model_.lr;
   constexpr float kWarmup = 50, kConstant = 0.6f, kFloor = 0.05f;
   double progress = 0;
-  if (end_.iterations > 0) progress = double(state_.step) / double(end_.iterations);
+  if (end_.iterations > 0) progress = double(model_.iterations) / double(end_.iterations);
   if (end_.minutes > 0) progress = std::max(progress, model_.seconds / (60 * end_.minutes));
-  const float warm = std::min(1.f, float(state_.step + 1) / kWarmup);
+  const float warm = std::min(1.f, float(model_.iterations + 1) / kWarmup);
   const double late = std::clamp((progress - kConstant) / (1 - kConstant), 0.0, 1.0);
   return model_.lr * warm * float(kFloor + (1 - kFloor) * 0.5 * (1 + std::cos(late * 3.14159265358979)));
 }
 
 void Trainer::step(bool checked) {
   const auto start = std::chrono::steady_clock::now();
-  state_.lr = learning_rate();
-  checked ? step_->program().run_checked() : step_->program().run();
+  driver_->start(learning_rate(), checked);
+  ++model_.iterations;
+  // Off the card the step has been done, and so are its losses.
+  const int may_be_pending = stream_.device() == Device::cuda && !checked ? StepDriver::kLag : 0;
+  while (driver_->pending() > may_be_pending) take_losses();
   model_.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  model_.iterations = state_.step;
-  losses_ = step_->losses();
+}
+
+void Trainer::settle() {
+  const auto start = std::chrono::steady_clock::now();
+  while (driver_->pending() > 0) take_losses();
+  model_.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void Trainer::take_losses() {
+  losses_ = driver_->take_losses();
+  ++known_;
   for (size_t p = 0; p < losses_.size(); ++p) {
     if (!std::isfinite(losses_[p].total))
-      throw Error("the loss of " + model_.people[p] + " is not finite at iteration " +
-                  std::to_string(model_.iterations) +
+      throw Error("the loss of " + model_.people[p] + " is not finite at iteration " + std::to_string(known_) +
                   "; the last checkpoint stands: go on from it with a smaller --lr, or with --precision fp32");
-    smooth_[p] += (losses_[p].l1 - smooth_[p]) * std::max(0.01f, 1 / float(model_.iterations));
+    smooth_[p] += (losses_[p].l1 - smooth_[p]) * std::max(0.01f, 1 / float(known_));
   }
 }
 
@@ -136,12 +155,14 @@ bool Trainer::finished() const {
 }
 
 void Trainer::save(const std::string& folder) {
+  settle();
   model_.losses = smooth_;
   save_model(folder, model_, store_);
 }
 
 Image Trainer::preview() {
-  net_->set_weights(store_.best());
+  const HostCopy weights(store_.best(), stream_);
+  net_->set_weights(weights.as<float>());
   return draw_preview(*net_, preview_inputs_, arch_.size);
 }
 

@@ -8,6 +8,7 @@
 #include "nn/checkpoint.h"
 #include "nn/memory_plan.h"
 #include "nn/preview.h"
+#include "nn/step_driver.h"
 #include "nn/training_step.h"
 
 namespace doppel {
@@ -28,17 +29,22 @@ struct TrainingEnd {
 class Trainer {
  public:
   // `model` says what to train (iterations 0: a fresh start) and `people` are in the order of model.people. Allocates
-  // everything the run needs. Steps run on `device`, cpu or emulator; previews on the CPU.
+  // everything the run needs. Steps run on `device`, the faces are copied there; previews run on the CPU.
   Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end, Device device = Device::cpu);
 
   // Goes on from the checkpoint in `folder`: weights, moments and average, bit for bit.
   void resume(const std::string& folder);
 
-  // One iteration. Throws Error when a loss is no longer finite. `checked` runs node by node and looks at every output.
+  // One iteration. On a card it has only been begun when this returns, and what is told of losses is up to
+  // StepDriver::kLag iterations old. Throws Error when a loss is no longer finite. `checked` runs node by node, looks
+  // at every output, and waits.
   void step(bool checked = false);
   bool finished() const;
 
-  // Of the last iteration, by person.
+  // Waits for every iteration that was begun and its losses.
+  void settle();
+
+  // Of the last iteration that is known, by person.
   const std::vector<TrainingStep::Loss>& losses() const { return losses_; }
   // The same, averaged over the last hundred or so.
   const std::vector<float>& smooth_losses() const { return smooth_; }
@@ -46,6 +52,7 @@ class Trainer {
   TrainingStep& training_step() { return *step_; }
   const ParameterStore& store() const { return store_; }
 
+  // Settles first.
   void save(const std::string& folder);
   // Some faces of each person: input, reconstruction, each swap, by the weights that a swap would use.
   Image preview();
@@ -54,17 +61,21 @@ class Trainer {
 
  private:
   float learning_rate() const;
+  void take_losses();
 
   ModelDescription model_;
   TrainingEnd end_;
   Architecture arch_;
+  DeviceStream stream_;
+  std::vector<Buffer> face_memory_;  // of each person, on the device; none on the CPU
   WarpFaces faces_{};
-  StepState state_;
   ParameterStore store_;
   std::unique_ptr<TrainingStep> step_;
+  std::unique_ptr<StepDriver> driver_;
   std::unique_ptr<Inference> net_;
   std::vector<std::vector<std::vector<float>>> preview_inputs_;  // [people][rows][S*S*3]
   std::vector<TrainingStep::Loss> losses_;
+  uint64_t known_ = 0;  // iterations whose losses have been taken
   std::vector<float> smooth_;
 };
 

@@ -1,7 +1,6 @@
 #include "nn/training_step.h"
 
-#include <cstring>
-
+#include "runtime/device.h"
 #include "runtime/gradient.h"
 
 namespace doppel {
@@ -31,16 +30,20 @@ TrainingStep::TrainingStep(const StepOptions& options, std::shared_ptr<Parameter
     x = cast(g, input_);
   }
   const ValueId latent = encode(g, x, a);
+  // In one piece, so that one copy fetches them all.
+  losses_ = g.value("losses", {people, 1, 1, 4}, DType::f32, Role::kept);
   for (int p = 0; p < people; ++p) {
-    const ValueId y = decode(g, g.slice(latent, p * batch, batch), a, options.people[size_t(p)]);
-    losses_.push_back(
-        image_loss(g, y, g.slice(target_, p * batch, batch), a.loss, "loss " + options.people[size_t(p)]));
+    const std::string& person = options.people[size_t(p)];
+    const ValueId y = decode(g, g.slice(latent, p * batch, batch), a, person);
+    const ValueId loss = g.slice(losses_, p, 1);
+    g[loss].name = "loss " + person;
+    image_loss(g, y, g.slice(target_, p * batch, batch), a.loss, loss);
   }
   fused_ = fuse(g);
   differentiate(g);
   arenas_ = append_adam(g, state_, a.adam);
   dropped_ = drop_dead_nodes(g);
-  program_ = std::make_unique<Program>(std::move(g), Stream{options.device}, dry);
+  program_ = std::make_unique<Program>(std::move(g), options.stream, dry);
 }
 
 void TrainingStep::bind(ParameterStore& store, StepState* state) {
@@ -56,17 +59,20 @@ void TrainingStep::bind(ParameterStore& store, StepState* state) {
 
 void TrainingStep::set_batch(const float* input, const float* target) {
   const size_t bytes = program_->graph()[input_].bytes();
-  std::memcpy(program_->data(input_), input, bytes);
-  std::memcpy(program_->data(target_), target, bytes);
+  upload(program_->data(input_), input, bytes, options_.stream);
+  upload(program_->data(target_), target, bytes, options_.stream);
 }
 
 std::vector<TrainingStep::Loss> TrainingStep::losses() const {
-  std::vector<Loss> all;
-  for (ValueId v : losses_) {
-    const float* l = static_cast<const float*>(program_->data(v));
-    all.push_back({l[0], l[1], l[2], l[3]});
-  }
+  std::vector<Loss> all(options_.people.size());
+  fetch_losses(all.data());
+  wait(options_.stream);
   return all;
+}
+
+void TrainingStep::fetch_losses(Loss* to) const {
+  static_assert(sizeof(Loss) == 4 * sizeof(float));
+  download(to, program_->data(losses_), options_.people.size() * sizeof(Loss), options_.stream);
 }
 
 double TrainingStep::flops() const {

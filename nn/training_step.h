@@ -17,26 +17,30 @@ struct StepOptions {
   std::vector<std::string> people;  // sample i belongs to person i / batch
   int batch = 0;                    // samples per person
   DType precision = DType::bf16;
-  bool draw = true;             // false: the host gives the pictures with set_batch()
-  Device device = Device::cpu;  // where the step runs; its memory is the host's, so not Device::cuda
+  bool draw = true;    // false: the host gives the pictures with set_batch()
+  Stream stream = {};  // where the step runs
 };
 
 class TrainingStep {
  public:
-  // `faces` must outlive the step; null unless options.draw. A dry step knows its bytes but cannot run.
+  // `faces` must outlive the step, its pixels lie on the device; null unless options.draw. A dry step knows its bytes
+  // but cannot run.
   TrainingStep(const StepOptions& options, std::shared_ptr<ParameterLayout> layout, const WarpFaces* faces,
                bool dry = false);
 
+  // Both on the stream's device.
   void bind(ParameterStore& store, StepState* state);
-  // [people * batch, size, size, 3] each, 0..1.
+  // From the host: [people * batch, size, size, 3] each, 0..1.
   void set_batch(const float* input, const float* target);
   Program& program() { return *program_; }
 
   struct Loss {
     float total, l1, mse, dssim;
   };
-  // Of each person, as of the last run.
+  // Of each person, as of the last run. Waits for it.
   std::vector<Loss> losses() const;
+  // The same to [people], when the stream has come so far: download() of runtime/device.h.
+  void fetch_losses(Loss* to) const;
 
   int fused_nodes() const { return fused_; }
   int dropped_nodes() const { return dropped_; }
@@ -48,7 +52,7 @@ class TrainingStep {
   std::unique_ptr<Program> program_;
   ValueId state_ = kNoValue, input_ = kNoValue, target_ = kNoValue;
   OptimizerArenas arenas_;
-  std::vector<ValueId> losses_;
+  ValueId losses_ = kNoValue;  // [people, 4]
   int fused_ = 0, dropped_ = 0;
 };
 

@@ -7,6 +7,9 @@
 #include <fstream>
 #include <string>
 
+#include "kernels/emulator/emulator.h"
+#include "kernels/emulator/guard.h"
+#include "runtime/card/card.h"
 #include "runtime/error.h"
 
 namespace doppel {
@@ -21,8 +24,12 @@ uint64_t read_number(const char* path, uint64_t otherwise) {
 
 }  // namespace
 
-Buffer::Buffer(size_t bytes) : bytes_(bytes) {
+Buffer::Buffer(size_t bytes, Device device) : bytes_(bytes), device_(device) {
   if (bytes == 0) return;
+  if (device == Device::cuda) {
+    data_ = card::allocate(bytes);
+    return;
+  }
   void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED)
     throw Error("out of memory: " + std::to_string(bytes >> 20) + " MiB could not be had; use a smaller --batch");
@@ -30,10 +37,22 @@ Buffer::Buffer(size_t bytes) : bytes_(bytes) {
   // Arenas are swept from end to end every step: huge pages spare most of the page-table walks. A refusal costs
   // nothing.
   madvise(p, bytes, MADV_HUGEPAGE);
+  if (device != Device::emulator) return;
+  emulator::add_memory(p, bytes);
+  if (emulator::guard_new_memory()) emulator::guard_memory(p, bytes);
 }
 
 Buffer::~Buffer() {
-  if (data_) munmap(data_, bytes_);
+  if (!data_) return;
+  if (device_ == Device::cuda) {
+    card::release(data_);
+    return;
+  }
+  if (device_ == Device::emulator) {
+    emulator::unguard_memory(data_);
+    emulator::remove_memory(data_);
+  }
+  munmap(data_, bytes_);
 }
 
 size_t available_memory() {

@@ -244,14 +244,18 @@ ValueId add_leaky_relu(Graph& g, ValueId a, ValueId b, float slope) {
   return y;
 }
 
-ValueId image_loss(Graph& g, ValueId y, ValueId target, const ImageLoss& loss, const std::string& name) {
+void image_loss(Graph& g, ValueId y, ValueId target, const ImageLoss& loss, ValueId losses) {
   const Value in = g[y];
   if (in.type != DType::f32 || g[target].type != DType::f32 || in.shape != g[target].shape)
     throw std::logic_error("image_loss of " + in.name + ": wants two fp32 pictures of one shape");
-  const ValueId losses = g.value(name, {1, 1, 1, 4}, DType::f32, Role::kept);
   const ValueId dy = g.value("d " + in.name, in.shape, DType::f32);
   g.append(std::make_shared<ImageLossOp>(LossShape{in.shape.n, in.shape.h, in.shape.w, in.shape.c, loss.focus}, loss),
            {y, target}, {losses, dy});
+}
+
+ValueId image_loss(Graph& g, ValueId y, ValueId target, const ImageLoss& loss, const std::string& name) {
+  const ValueId losses = g.value(name, {1, 1, 1, 4}, DType::f32, Role::kept);
+  image_loss(g, y, target, loss, losses);
   return losses;
 }
 

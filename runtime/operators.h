@@ -50,6 +50,8 @@ struct ImageLoss {
   DssimScales scales = {};
 };
 ValueId image_loss(Graph& g, ValueId y, ValueId target, const ImageLoss& loss, const std::string& name);
+// The same into `losses`, a value of four fp32 that is kept.
+void image_loss(Graph& g, ValueId y, ValueId target, const ImageLoss& loss, ValueId losses);
 
 // Training pictures drawn by kernels/warp.h. `faces` must outlive the program. `state` is the external StepState.
 struct WarpOutputs {

@@ -1,6 +1,5 @@
 #include "runtime/program.h"
 
-#include <chrono>
 #include <cstdio>
 #include <stdexcept>
 
@@ -11,13 +10,14 @@ namespace doppel {
 
 Program::Program(Graph graph, Stream stream, bool dry)
     : graph_(std::move(graph)), stream_(stream), plan_(make_plan(graph_, stream)), bound_(graph_.values.size()) {
-  if (!dry) arena_ = Buffer(plan_.arena_bytes);
+  if (!dry) arena_ = Buffer(plan_.arena_bytes, stream.device);
 }
 
 void Program::bind(ValueId external, void* memory) {
   if (graph_[external].role != Role::external) throw std::logic_error(graph_[external].name + " is not external");
   bound_[size_t(external)] = memory;
   calls_.clear();
+  recorded_ = {};
 }
 
 void* Program::data(ValueId v) const {
@@ -42,9 +42,21 @@ void Program::resolve() {
   }
 }
 
+void Program::run_nodes() {
+  for (size_t i = 0; i < calls_.size(); ++i) graph_.nodes[i].op->run(calls_[i]);
+}
+
 void Program::run() {
   resolve();
-  for (size_t i = 0; i < calls_.size(); ++i) graph_.nodes[i].op->run(calls_[i]);
+  // The default stream cannot be recorded.
+  const bool records = stream_.device == Device::cuda && stream_.handle;
+  if (records && has_run_) {
+    if (!recorded_) recorded_ = DeviceGraph(stream_, [this] { run_nodes(); });
+    recorded_.launch(stream_);
+    return;
+  }
+  run_nodes();
+  has_run_ = true;
 }
 
 void Program::run_checked() {
@@ -66,12 +78,15 @@ void Program::run_checked() {
 
 std::vector<double> Program::run_timed() {
   resolve();
-  std::vector<double> seconds;
+  std::vector<DeviceEvent> between;
+  for (size_t i = 0; i <= calls_.size(); ++i) between.emplace_back(stream_.device);
+  between[0].record(stream_);
   for (size_t i = 0; i < calls_.size(); ++i) {
-    const auto start = std::chrono::steady_clock::now();
     graph_.nodes[i].op->run(calls_[i]);
-    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    between[i + 1].record(stream_);
   }
+  std::vector<double> seconds;
+  for (size_t i = 0; i < calls_.size(); ++i) seconds.push_back(between[i + 1].seconds_since(between[i]));
   return seconds;
 }
 

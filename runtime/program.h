@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "runtime/buffer.h"
+#include "runtime/device.h"
 #include "runtime/graph.h"
 #include "runtime/plan.h"
 
@@ -15,15 +16,18 @@ class Program {
   // Plans and, unless `dry`, allocates the arena. A dry program knows its bytes but cannot run.
   Program(Graph graph, Stream stream, bool dry = false);
 
-  // Gives an external value its memory. All external values that nodes touch must be bound before run().
+  // Gives an external value its memory, on the stream's device. All external values that nodes touch must be bound
+  // before run().
   void bind(ValueId external, void* memory);
-  // A kept or bound value's memory.
+  // A kept or bound value's memory, on the stream's device.
   void* data(ValueId v) const;
 
+  // On a card the first run goes node by node, which loads what the nodes need; the second is recorded, and it and all
+  // that follow are launched as one graph. Nothing is waited for.
   void run();
   // Node by node; throws Error naming the node and the value as soon as an output holds a NaN or an infinity.
   void run_checked();
-  // Seconds of each node in one replay.
+  // Seconds of each node in one replay, by the device's clock.
   std::vector<double> run_timed();
 
   size_t arena_bytes() const { return plan_.arena_bytes; }
@@ -33,6 +37,7 @@ class Program {
 
  private:
   void resolve();
+  void run_nodes();
 
   Graph graph_;
   Stream stream_;
@@ -40,6 +45,8 @@ class Program {
   Buffer arena_;
   std::vector<void*> bound_;      // [values]
   std::vector<Arguments> calls_;  // [nodes], resolved at the first run
+  bool has_run_ = false;
+  DeviceGraph recorded_;
 };
 
 }  // namespace doppel

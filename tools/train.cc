@@ -95,7 +95,7 @@ ModelDescription describe(const TrainCommand& c, const std::vector<FaceSet>& set
 // Prints what the run needs, and refuses a run that would not fit.
 void check_memory(const ModelDescription& m, Device device, size_t face_bytes) {
   StepOptions options = step_options(m);
-  options.device = device;
+  options.stream.device = device;
   // The plan counts what the process holds already, so that is part of the budget.
   const size_t there = available_memory() + resident_memory(), budget = there - std::min(there, kSpareMemory);
   // A plan in full compiles every kernel; the estimate spares that for a batch far beyond the machine.

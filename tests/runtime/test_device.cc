@@ -1,0 +1,118 @@
+// Devices by name, memory and copies on each, and the emulator's memory that the host cannot touch.
+#include "runtime/device.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <vector>
+
+#include "kernels/activation.h"
+#include "runtime/devices.h"
+#include "runtime/error.h"
+
+using namespace doppel;
+using testing::devices;
+
+namespace {
+
+// Whether the host may read the byte: the system refuses to read it for us where we could not.
+bool readable(const void* byte) {
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  const bool can = write(ends[1], byte, 1) == 1;
+  close(ends[0]);
+  close(ends[1]);
+  return can;
+}
+
+}  // namespace
+
+TEST_CASE("a device is what its name says, or one line says why not", "[device]") {
+  CHECK(choose_device("cpu") == Device::cpu);
+  CHECK(choose_device("emulator") == Device::emulator);
+  for (const char* name : {"auto", "cpu", "emulator", "cuda", "cuda:0", "cuda:12"}) CHECK(is_device_name(name));
+  for (const char* name : {"", "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1 ", "cuda0", "cuda:99999"}) {
+    INFO(name);
+    CHECK_FALSE(is_device_name(name));
+    CHECK_THROWS_AS(choose_device(name), UsageError);
+  }
+  try {
+    choose_device("cuda:999");
+    FAIL("there is no card 999");
+  } catch (const UsageError&) {
+    FAIL("the name is right");
+  } catch (const Error& e) {
+    const std::string what = e.what();
+    CHECK(what.starts_with("--device cuda:999: "));
+    CHECK(what.find("use --device cpu") != std::string::npos);
+    CHECK(what.find('\n') == std::string::npos);
+  }
+  const bool has_card = devices().size() == 3;
+  if (has_card)
+    CHECK(choose_device("cuda") == Device::cuda);
+  else
+    CHECK_THROWS_AS(choose_device("cuda"), Error);
+}
+
+TEST_CASE("memory of each device starts as zeros and keeps what is copied there", "[device]") {
+  const testing::Guard guard;
+  for (const Device device : devices()) {
+    INFO(testing::name_of(device));
+    const DeviceStream stream(device);
+    const size_t count = 5000;
+    Buffer buffer(count * sizeof(float), device);
+    REQUIRE(buffer.device() == device);
+    std::vector<float> values(count), back(count, -1);
+    download(back.data(), buffer.data(), buffer.bytes(), stream);
+    wait(stream);
+    CHECK(std::all_of(back.begin(), back.end(), [](float v) { return v == 0; }));
+
+    PinnedBuffer pinned(count * sizeof(float), device);
+    for (size_t i = 0; i < count; ++i) pinned.as<float>()[i] = values[i] = float(i) / 7;
+    DeviceEvent before(device), after(device);
+    before.record(stream);
+    upload(buffer.data(), pinned.as<float>(), buffer.bytes(), stream);
+    after.record(stream);
+    after.order(stream);
+    download(back.data(), buffer.data(), buffer.bytes(), stream);
+    wait(stream);
+    CHECK(back == values);
+    CHECK(after.seconds_since(before) >= 0);
+
+    Buffer other;
+    other = std::move(buffer);
+    CHECK(other.device() == device);
+    CHECK(other.bytes() == count * sizeof(float));
+  }
+}
+
+TEST_CASE("guarded memory is open to kernels and copies and to nobody else", "[device]") {
+  const int64_t count = 300;
+  const Stream stream{Device::emulator};
+  Buffer open(count * sizeof(float), Device::emulator);
+  CHECK(readable(open.data()));
+
+  const testing::Guard guard;
+  Buffer x(count * sizeof(float), Device::emulator), y(count * sizeof(Bf16), Device::emulator);
+  CHECK_FALSE(readable(x.data()));
+  {
+    const emulator::OpenMemory outer;
+    {
+      const emulator::OpenMemory inner;
+      CHECK(readable(x.data()));
+    }
+    CHECK(readable(x.data()));
+    const Buffer late(8, Device::emulator);
+    CHECK(readable(late.data()));
+  }
+  CHECK_FALSE(readable(x.data()));
+
+  const std::vector<float> ones(count, 1);
+  upload(x.data(), ones.data(), x.bytes(), stream);
+  cast_to_bf16(y.as<Bf16>(), x.as<float>(), count, stream);
+  std::vector<Bf16> back(count);
+  download(back.data(), y.data(), y.bytes(), stream);
+  CHECK(std::all_of(back.begin(), back.end(), [](Bf16 v) { return to_float(v) == 1; }));
+  CHECK_FALSE(readable(y.data()));
+}
