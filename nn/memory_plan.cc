@@ -1,6 +1,7 @@
 #include "nn/memory_plan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include "nn/preview.h"
@@ -8,68 +9,116 @@
 namespace doppel {
 namespace {
 
-// Arena bytes as base + slope * batch, from the plans of two small batches.
-struct Line {
-  double base, slope;
+// From the first of these on, workspaces grow by the same bytes with every sample.
+constexpr int kLineFrom = 128, kLineTo = 256;
+
+struct StepBytes {
+  size_t values, workspace;
 };
 
-Line activations_line(StepOptions options) {
-  const auto layout = declare_parameters(options.arch, options.people);
-  const auto bytes = [&](int batch) {
-    options.batch = batch;
-    return double(TrainingStep(options, layout, nullptr, true).program().arena_bytes());
-  };
-  const double small = bytes(4), large = bytes(8);
-  return {std::max(0.0, 2 * small - large), (large - small) / 4};
+// In full: asks every kernel.
+StepBytes planned(StepOptions options, int batch, const std::shared_ptr<ParameterLayout>& layout) {
+  options.batch = batch;
+  const size_t values = value_bytes(TrainingStep::traced(options, layout));
+  const size_t arena = TrainingStep(options, layout, nullptr, true).program().arena_bytes();
+  return {std::min(values, arena), arena - std::min(values, arena)};
 }
 
-MemoryPlan without_activations(const StepOptions& options, size_t face_bytes, int preview_rows) {
-  const auto layout = declare_parameters(options.arch, options.people);
+// The same, but for a large batch the workspace is that of two smaller ones, prolonged.
+StepBytes foreseen(const StepOptions& options, const std::shared_ptr<ParameterLayout>& layout) {
+  if (options.batch <= kLineTo) return planned(options, options.batch, layout);
+  const double from = double(planned(options, kLineFrom, layout).workspace);
+  const double to = double(planned(options, kLineTo, layout).workspace);
+  const double slope = std::max(0.0, (to - from) / (kLineTo - kLineFrom));
+  return {value_bytes(TrainingStep::traced(options, layout)), size_t(to + slope * (options.batch - kLineTo))};
+}
+
+// All but the step itself.
+MemoryPlan around(const StepOptions& options, const std::shared_ptr<ParameterLayout>& layout, size_t face_bytes,
+                  int preview_rows) {
   const size_t arena = layout->elements * sizeof(float);
   MemoryPlan plan;
-  plan.weights = arena + (options.arch.adam.ema_decay > 0 ? arena : 0);
-  if (options.precision == DType::bf16) plan.weights += arena / 2;
-  plan.gradients = arena;
+  plan.parameters = plan.gradients = arena;
   plan.optimizer = 2 * arena;
+  if (options.precision == DType::bf16) plan.copies = arena / 2;
+  if (options.arch.adam.ema_decay > 0) plan.average = arena;
+  plan.faces = face_bytes;
   if (preview_rows > 0)
     plan.preview = Inference(options.arch, layout, options.people, preview_rows * int(options.people.size()),
                              options.precision, true)
                        .bytes();
-  plan.faces = face_bytes;
   plan.process = resident_memory();
   return plan;
 }
 
+void add_step(MemoryPlan& plan, const StepBytes& bytes) {
+  plan.activations = bytes.values;
+  plan.workspace = bytes.workspace;
+  plan.process = resident_memory();  // the kernels that planning compiled are part of it now
+}
+
 }  // namespace
 
-MemoryPlan plan_memory(const StepOptions& options, size_t face_bytes, int preview_rows) {
-  MemoryPlan plan = without_activations(options, face_bytes, preview_rows);
+size_t MemoryPlan::total() const {
+  size_t sum = 0;
+  for (const auto& [name, bytes] : parts()) sum += bytes;
+  return sum;
+}
+
+std::vector<std::pair<std::string, size_t>> MemoryPlan::parts() const {
+  return {{"parameters", parameters}, {"gradients", gradients}, {"optimiser", optimizer},
+          {"working copies", copies}, {"average", average},     {"activations", activations},
+          {"workspace", workspace},   {"preview", preview},     {"face sets", faces},
+          {"program", process},       {"spare", spare}};
+}
+
+MemoryPlan plan_memory(const StepOptions& options, size_t face_bytes, int preview_rows, size_t limit) {
   const auto layout = declare_parameters(options.arch, options.people);
-  plan.activations = TrainingStep(options, layout, nullptr, true).program().arena_bytes();
-  plan.process = resident_memory();  // the kernels that planning compiled are part of it now
+  MemoryPlan plan = around(options, layout, face_bytes, preview_rows);
+  plan.activations = value_bytes(TrainingStep::traced(options, layout));
+  add_step(plan, plan.total() > limit ? foreseen(options, layout) : planned(options, options.batch, layout));
   return plan;
 }
 
-size_t estimate_activations(StepOptions options, int batch) {
-  const Line line = activations_line(std::move(options));
-  return size_t(line.base + line.slope * batch);
+int largest_batch(StepOptions options, size_t face_bytes, int preview_rows, size_t limit) {
+  const auto layout = declare_parameters(options.arch, options.people);
+  MemoryPlan plan = around(options, layout, face_bytes, preview_rows);
+  int fits = 0, too_many = kMostBatch + 1;
+  // The bytes of a step are nearly base + slope * batch, so each guess is where the line through the last two plans
+  // meets the limit.
+  double batch_before = 0, bytes_before = 0;
+  for (int guess = kLineTo; too_many - fits > 1;) {
+    options.batch = guess;
+    add_step(plan, foreseen(options, layout));
+    const size_t total = plan.total();
+    (total <= limit ? fits : too_many) = guess;
+    const double bytes = double(plan.activations + plan.workspace);
+    const double slope = std::max(1.0, (bytes - bytes_before) / (guess - batch_before));
+    const double meets = guess + (double(limit) - double(total)) / slope;
+    batch_before = guess;
+    bytes_before = bytes;
+    guess = int(std::clamp(meets, double(fits + 1), double(too_many - 1)));
+  }
+  return fits;
 }
 
-int largest_batch(StepOptions options, size_t face_bytes, int preview_rows, size_t bytes) {
-  const Line line = activations_line(options);
-  const double fixed = double(without_activations(options, face_bytes, preview_rows).total()) + line.base;
-  if (double(bytes) < fixed + line.slope) return 0;
-  return int(std::min(1e6, (double(bytes) - fixed) / line.slope));
+size_t memory_there() {
+  return available_memory() + resident_memory();
 }
 
 std::string to_string(const MemoryPlan& plan) {
-  const auto mib = [](size_t bytes) { return double(bytes) / (1 << 20); };
-  char text[256];
-  std::snprintf(text, sizeof text,
-                "%.0f MiB: weights %.0f, gradients %.0f, optimiser %.0f, activations %.0f, preview %.0f, face sets "
-                "%.0f, program %.0f",
-                mib(plan.total()), mib(plan.weights), mib(plan.gradients), mib(plan.optimizer), mib(plan.activations),
-                mib(plan.preview), mib(plan.faces), mib(plan.process));
+  const auto mib = [](size_t bytes) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.0f", double(bytes) / (1 << 20));
+    return std::string(text);
+  };
+  std::string text = mib(plan.total()) + " MiB";
+  const char* before = ": ";
+  for (const auto& [name, bytes] : plan.parts()) {
+    if (bytes == 0) continue;
+    text += before + name + " " + mib(bytes);
+    before = ", ";
+  }
   return text;
 }
 

@@ -2,33 +2,45 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "nn/training_step.h"
 
 namespace doppel {
 
+// Bytes.
 struct MemoryPlan {
-  size_t weights = 0;  // masters, running average, bf16 copy
-  size_t gradients = 0;
-  size_t optimizer = 0;    // Adam's moments
-  size_t activations = 0;  // the step's arena with all scratch memory
-  size_t preview = 0;      // the preview's arena and weights
-  size_t faces = 0;        // the face sets
-  size_t process = 0;      // the program itself: code, libraries, compiled kernels
+  size_t parameters = 0;             // fp32 masters
+  size_t gradients = 0;              // fp32
+  size_t optimizer = 0;              // Adam's moments, fp32
+  size_t copies = 0;                 // the bf16 working copy; none in fp32
+  size_t average = 0;                // the running average of the parameters; none where the architecture keeps none
+  size_t activations = 0;            // the step's values, forward and backward
+  size_t workspace = 0;              // what the nodes' scratch memory adds to their arena
+  size_t preview = 0;                // the preview's arena and working copy
+  size_t faces = 0;                  // the face sets
+  size_t process = 0;                // the program itself: code, libraries, compiled kernels
+  size_t spare = size_t(256) << 20;  // thread stacks, a checkpoint being written, what the system should keep
 
-  size_t total() const { return weights + gradients + optimizer + activations + preview + faces + process; }
+  size_t total() const;
+  // All of the above with its name for people, in this order.
+  std::vector<std::pair<std::string, size_t>> parts() const;
 };
 
-MemoryPlan plan_memory(const StepOptions& options, size_t face_bytes, int preview_rows);
+// Plans the step in full, which on the CPU compiles its kernels (a following TrainingStep of the same options finds
+// them). Where the values alone are beyond `limit`, the workspace of a large batch is foreseen from smaller ones
+// instead, so that a batch far beyond the machine is judged as fast as a small one.
+MemoryPlan plan_memory(const StepOptions& options, size_t face_bytes, int preview_rows, size_t limit = SIZE_MAX);
 
-// The largest batch (samples per person) whose plan stays within `bytes`; 0 when not even 1 does. Activations grow
-// linearly with the batch, so it is found from two dry plans.
-int largest_batch(StepOptions options, size_t face_bytes, int preview_rows, size_t bytes);
+// The largest batch (samples per person, at most kMostBatch) whose plan stays within `limit`; 0 when not even 1 does.
+constexpr int kMostBatch = 1 << 20;
+int largest_batch(StepOptions options, size_t face_bytes, int preview_rows, size_t limit);
 
-// Of `batch` samples per person, by the same two dry plans: for batches too large to plan in full.
-size_t estimate_activations(StepOptions options, int batch);
+// What a run of this process may have in all: what is free, and what the process holds already (which the plan counts).
+size_t memory_there();
 
-// "2.1 GiB: weights 0.4, gradients 0.2, ..."
+// "2150 MiB: parameters 400, gradients 200, ...", without the parts that are 0.
 std::string to_string(const MemoryPlan& plan);
 
 }  // namespace doppel

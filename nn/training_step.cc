@@ -7,7 +7,16 @@ namespace doppel {
 
 TrainingStep::TrainingStep(const StepOptions& options, std::shared_ptr<ParameterLayout> layout, const WarpFaces* faces,
                            bool dry)
-    : options_(options) {
+    : TrainingStep(options) {
+  program_ = std::make_unique<Program>(trace(std::move(layout), faces), options.stream, dry);
+}
+
+Graph TrainingStep::traced(const StepOptions& options, std::shared_ptr<ParameterLayout> layout) {
+  return TrainingStep(options).trace(std::move(layout), nullptr);
+}
+
+Graph TrainingStep::trace(std::shared_ptr<ParameterLayout> layout, const WarpFaces* faces) {
+  const StepOptions& options = options_;
   const Architecture& a = options.arch;
   const int people = int(options.people.size()), batch = options.batch;
   Graph g(std::move(layout), options.precision);
@@ -43,7 +52,7 @@ TrainingStep::TrainingStep(const StepOptions& options, std::shared_ptr<Parameter
   differentiate(g);
   arenas_ = append_adam(g, state_, a.adam);
   dropped_ = drop_dead_nodes(g);
-  program_ = std::make_unique<Program>(std::move(g), options.stream, dry);
+  return g;
 }
 
 void TrainingStep::bind(ParameterStore& store, StepState* state) {

@@ -27,6 +27,8 @@ class TrainingStep {
   // but cannot run.
   TrainingStep(const StepOptions& options, std::shared_ptr<ParameterLayout> layout, const WarpFaces* faces,
                bool dry = false);
+  // A step's graph, not planned yet: what is known of it without asking a kernel.
+  static Graph traced(const StepOptions& options, std::shared_ptr<ParameterLayout> layout);
 
   // Both on the stream's device.
   void bind(ParameterStore& store, StepState* state);
@@ -48,6 +50,9 @@ class TrainingStep {
   double flops() const;
 
  private:
+  explicit TrainingStep(const StepOptions& options) : options_(options) {}
+  Graph trace(std::shared_ptr<ParameterLayout> layout, const WarpFaces* faces);
+
   StepOptions options_;
   std::unique_ptr<Program> program_;
   ValueId state_ = kNoValue, input_ = kNoValue, target_ = kNoValue;

@@ -12,6 +12,36 @@ size_t aligned(size_t bytes) {
   return (bytes + kAlign - 1) / kAlign * kAlign;
 }
 
+// The values that live in the arena, and for how long.
+struct ArenaValues {
+  std::vector<Range> ranges;
+  std::vector<ValueId> values;  // whose the ranges are
+};
+
+ArenaValues arena_values(const Graph& graph) {
+  const int nodes = int(graph.nodes.size());
+  std::vector<Range> lives(graph.values.size(), Range{0, 0, nodes, -1});
+  for (int i = 0; i < nodes; ++i) {
+    const auto touch = [&](ValueId v) {
+      Range& life = lives[size_t(graph.owner(v))];
+      life.first = std::min(life.first, i);
+      life.last = std::max(life.last, i);
+    };
+    for (ValueId v : graph.nodes[size_t(i)].in) touch(v);
+    for (ValueId v : graph.nodes[size_t(i)].out) touch(v);
+  }
+  ArenaValues arena;
+  for (size_t v = 0; v < graph.values.size(); ++v) {
+    const Value& value = graph.values[v];
+    if (value.base != kNoValue || value.role == Role::external) continue;
+    if (value.role == Role::kept) lives[v].first = 0, lives[v].last = nodes;
+    if (lives[v].last < 0) continue;
+    arena.ranges.push_back({0, value.bytes(), lives[v].first, lives[v].last});
+    arena.values.push_back(ValueId(v));
+  }
+  return arena;
+}
+
 }  // namespace
 
 size_t place(std::vector<Range>& ranges) {
@@ -40,30 +70,12 @@ size_t place(std::vector<Range>& ranges) {
 
 Plan make_plan(const Graph& graph, Stream stream) {
   const int nodes = int(graph.nodes.size());
-  std::vector<Range> lives(graph.values.size(), Range{0, 0, nodes, -1});
-  for (int i = 0; i < nodes; ++i) {
-    const auto touch = [&](ValueId v) {
-      Range& life = lives[size_t(graph.owner(v))];
-      life.first = std::min(life.first, i);
-      life.last = std::max(life.last, i);
-    };
-    for (ValueId v : graph.nodes[size_t(i)].in) touch(v);
-    for (ValueId v : graph.nodes[size_t(i)].out) touch(v);
-  }
-
-  std::vector<Range> ranges;
-  std::vector<size_t*> targets;
+  auto [ranges, values] = arena_values(graph);
   Plan plan;
   plan.offset.assign(graph.values.size(), 0);
   plan.workspace.assign(graph.nodes.size(), 0);
-  for (size_t v = 0; v < graph.values.size(); ++v) {
-    const Value& value = graph.values[v];
-    if (value.base != kNoValue || value.role == Role::external) continue;
-    if (value.role == Role::kept) lives[v].first = 0, lives[v].last = nodes;
-    if (lives[v].last < 0) continue;
-    ranges.push_back({0, value.bytes(), lives[v].first, lives[v].last});
-    targets.push_back(&plan.offset[v]);
-  }
+  std::vector<size_t*> targets;
+  for (ValueId v : values) targets.push_back(&plan.offset[size_t(v)]);
   for (int i = 0; i < nodes; ++i) {
     const size_t bytes = graph.nodes[size_t(i)].op->workspace(stream);
     if (bytes == 0) continue;
@@ -79,6 +91,11 @@ Plan make_plan(const Graph& graph, Stream stream) {
     plan.peak_live_bytes = std::max(plan.peak_live_bytes, live);
   }
   return plan;
+}
+
+size_t value_bytes(const Graph& graph) {
+  auto arena = arena_values(graph);
+  return place(arena.ranges);
 }
 
 }  // namespace doppel

@@ -26,4 +26,8 @@ struct Plan {
 
 Plan make_plan(const Graph& graph, Stream stream);
 
+// Bytes of an arena for the values alone, without the nodes' workspaces. It asks no operator, so that on the CPU no
+// kernel is compiled for it, and it is never more than a plan needs (but for a few bytes of bad luck in placing).
+size_t value_bytes(const Graph& graph);
+
 }  // namespace doppel

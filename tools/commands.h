@@ -15,6 +15,7 @@ void add_actors(CLI::App& app);
 void add_extract(CLI::App& app);
 void add_train(CLI::App& app);
 void add_convert(CLI::App& app);
+void add_plan(CLI::App& app);
 void add_demo(CLI::App& app);
 void add_info(CLI::App& app);
 

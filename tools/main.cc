@@ -94,6 +94,7 @@ int run(int argc, char** argv) {
   add_demo(app);
   add_extract(app);
   add_train(app);
+  add_plan(app);
   add_convert(app);
   add_info(app);
   add_actors(app);

@@ -26,8 +26,6 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::steady_clock;
 
 constexpr size_t kFewestFaces = 8;
-// What a first step adds beyond the plan (thread stacks, the checkpoint being written) and the system should keep.
-constexpr size_t kSpareMemory = size_t(256) << 20;
 
 double since(Clock::time_point t) {
   return std::chrono::duration<double>(Clock::now() - t).count();
@@ -96,19 +94,14 @@ ModelDescription describe(const TrainCommand& c, const std::vector<FaceSet>& set
 void check_memory(const ModelDescription& m, Device device, size_t face_bytes) {
   StepOptions options = step_options(m);
   options.stream.device = device;
-  // The plan counts what the process holds already, so that is part of the budget.
-  const size_t there = available_memory() + resident_memory(), budget = there - std::min(there, kSpareMemory);
-  // A plan in full compiles every kernel; the estimate spares that for a batch far beyond the machine.
-  const bool plausible = double(estimate_activations(options, m.batch)) < double(budget);
-  if (plausible) {
-    const MemoryPlan plan = plan_memory(options, face_bytes, Trainer::kPreviewRows);
-    if (plan.total() <= budget) {
-      std::fprintf(stderr, "memory: %s\n", to_string(plan).c_str());
-      return;
-    }
+  const size_t there = memory_there();
+  const MemoryPlan plan = plan_memory(options, face_bytes, Trainer::kPreviewRows, there);
+  if (plan.total() <= there) {
+    std::fprintf(stderr, "memory: %s\n", to_string(plan).c_str());
+    return;
   }
-  const int fits = largest_batch(options, face_bytes, Trainer::kPreviewRows, budget);
-  throw Error("--batch " + std::to_string(m.batch) + " needs more memory than the " + std::to_string(budget >> 20) +
+  const int fits = largest_batch(options, face_bytes, Trainer::kPreviewRows, there);
+  throw Error("--batch " + std::to_string(m.batch) + " needs more memory than the " + std::to_string(there >> 20) +
               " MiB there are; " +
               (fits > 0 ? "--batch " + std::to_string(fits) + " would fit"
                         : "not even --batch 1 fits: use fewer faces or --arch lite"));

@@ -62,6 +62,8 @@ TEST_CASE("a network's plan keeps live values apart and fuses its blocks", "[pla
   differentiate(g);
   const Plan plan = make_plan(g, {});
   REQUIRE(plan.arena_bytes >= plan.peak_live_bytes);
+  REQUIRE(value_bytes(g) > 0);
+  REQUIRE(value_bytes(g) <= plan.arena_bytes);
 
   // Lifetimes counted here from the nodes, not taken from the planner.
   std::vector<Range> lives;

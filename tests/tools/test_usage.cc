@@ -5,7 +5,7 @@
 
 namespace {
 
-const std::vector<std::string> kSubcommands = {"actors", "extract", "train", "convert", "demo", "info"};
+const std::vector<std::string> kSubcommands = {"actors", "extract", "train", "plan", "convert", "demo", "info"};
 
 // One line on what is wrong, one line of usage, nothing on stdout, exit code 2.
 void check_usage_error(const std::vector<std::string>& arguments, const std::string& names) {
@@ -63,6 +63,12 @@ TEST_CASE("a wrong command line names what is wrong and the choices") {
   check_usage_error({"train", "a=a", "b=b", "-o", "m", "--lr", "0"}, "--lr");
   check_usage_error({"train", "a=a", "b=b", "-o", "m", "--batch", "-3"}, "--batch");
   check_usage_error({"train", "a=a", "b=b", "-o", "m", "--iterations", "1e400"}, "--iterations");
+  for (const std::string memory : {"0", "-1G", "8X", "G", "nan", "1e30T", ""})
+    check_usage_error({"plan", "--memory", memory}, "--memory");
+  check_usage_error({"plan", "--batch", "0"}, "--batch");
+  check_usage_error({"plan", "--people", "1"}, "--people");
+  check_usage_error({"plan", "--faces", "-1"}, "--faces");
+  check_usage_error({"plan", "lite"}, "lite");
   check_usage_error({"extract", "a.mp4", "-o", "f", "--coverage", "nan"}, "--coverage");
   check_usage_error({"extract", "a.mp4", "-o", "f", "--every", "0"}, "--every");
   check_usage_error({"convert", "a.mp4", "-m", "m", "--to", "a", "-o", "b.mp4", "--mask-blur", "nan"}, "--mask-blur");
