@@ -1,7 +1,6 @@
 // The tensor-core convolution: each tile, whole sums and split ones, on shapes whose last tile, step and unit are not
 // full. What the plan chooses by itself is tested with the operator (test_conv2d_emulator.cc).
 #include "kernels/conv2d_mma_plan.h"
-#include "kernels/conv2d_mma_tile.h"
 #include "kernels/conv_checks.h"
 
 using namespace doppel;
@@ -99,25 +98,6 @@ TEST_CASE("conv2d on tensor cores: tensors off the 16 bytes are refused", "[conv
                   std::invalid_argument);
   CHECK_THROWS_AS(conv2d_dgrad(run.dx.data(), off(run.dz), run.w.data(), conv, nullptr, stream), std::invalid_argument);
   CHECK_THROWS_AS(conv2d_wgrad(run.dw.f32(), off(run.x), run.dz.data(), conv, nullptr, stream), std::invalid_argument);
-}
-
-// What no result shows: that ldmatrix, which reads a unit of each of 8 rows, and copies, which write 8 units of the
-// rows, find them in 8 different places of a line of all banks.
-TEST_CASE("conv2d on tensor cores: no two of 8 units lie in the same banks", "[conv2d][mma]") {
-  const auto check_units = [](int units, auto offset) {
-    const auto lines = [&](auto place) {
-      unsigned seen = 0;
-      for (int i = 0; i < 8; ++i) seen |= 1u << (place(i) / 16 % 8);
-      return seen == 0xFFu;
-    };
-    for (int row = 0; row < 32; row += 8)
-      for (int unit = 0; unit < units; ++unit) CHECK(lines([&](int i) { return offset(row + i, unit); }));
-    for (int first = 0; first < 32 * units; first += 8)
-      CHECK(lines([&](int i) { return offset((first + i) / units, (first + i) % units); }));
-  };
-  check_units(4, doppel::on_emulator::unit_offset<4>);
-  check_units(8, doppel::on_emulator::unit_offset<8>);
-  check_units(16, doppel::on_emulator::unit_offset<16>);
 }
 
 TEST_CASE("conv2d on tensor cores: the plan", "[conv2d][mma]") {
