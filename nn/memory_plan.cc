@@ -42,11 +42,15 @@ MemoryPlan around(const StepOptions& options, const std::shared_ptr<ParameterLay
   plan.optimizer = 2 * arena;
   if (options.precision == DType::bf16) plan.copies = arena / 2;
   if (options.arch.adam.ema_decay > 0) plan.average = arena;
-  plan.faces = face_bytes;
-  if (preview_rows > 0)
+  plan.on_card = options.stream.device == Device::cuda;
+  // The emulator's copy is in the same memory.
+  plan.faces = options.stream.device == Device::emulator ? 2 * face_bytes : face_bytes;
+  if (preview_rows > 0) {
     plan.preview = Inference(options.arch, layout, options.people, preview_rows * int(options.people.size()),
-                             options.precision, true)
+                             preview_precision(options), true)
                        .bytes();
+    if (options.stream.device != Device::cpu) plan.preview += arena;  // the weights come to the host
+  }
   plan.process = resident_memory();
   return plan;
 }
@@ -76,7 +80,7 @@ MemoryPlan plan_memory(const StepOptions& options, size_t face_bytes, int previe
   const auto layout = declare_parameters(options.arch, options.people);
   MemoryPlan plan = around(options, layout, face_bytes, preview_rows);
   plan.activations = value_bytes(TrainingStep::traced(options, layout));
-  add_step(plan, plan.total() > limit ? foreseen(options, layout) : planned(options, options.batch, layout));
+  add_step(plan, plan.device() > limit ? foreseen(options, layout) : planned(options, options.batch, layout));
   return plan;
 }
 
@@ -90,7 +94,7 @@ int largest_batch(StepOptions options, size_t face_bytes, int preview_rows, size
   for (int guess = kLineTo; too_many - fits > 1;) {
     options.batch = guess;
     add_step(plan, foreseen(options, layout));
-    const size_t total = plan.total();
+    const size_t total = plan.device();
     (total <= limit ? fits : too_many) = guess;
     const double bytes = double(plan.activations + plan.workspace);
     const double slope = std::max(1.0, (bytes - bytes_before) / (guess - batch_before));
@@ -119,6 +123,7 @@ std::string to_string(const MemoryPlan& plan) {
     text += before + name + " " + mib(bytes);
     before = ", ";
   }
+  if (plan.on_card) text += "; of all this " + mib(plan.device()) + " MiB on the card";
   return text;
 }
 

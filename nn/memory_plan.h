@@ -23,9 +23,17 @@ struct MemoryPlan {
   size_t process = 0;                // the program itself: code, libraries, compiled kernels
   size_t spare = size_t(256) << 20;  // thread stacks, a checkpoint being written, what the system should keep
 
+  bool on_card = false;  // the step, with a copy of the face sets, is on a card, the rest on the host
+
   size_t total() const;
-  // All of the above with its name for people, in this order.
+  // What the device of the steps needs: a card its part, else everything is the host's.
+  size_t device() const { return on_card ? step() + faces + spare : total(); }
+  size_t host() const { return on_card ? preview + faces + process + spare : total(); }
+  // The bytes above with their names for people, in this order.
   std::vector<std::pair<std::string, size_t>> parts() const;
+
+ private:
+  size_t step() const { return parameters + gradients + optimizer + copies + average + activations + workspace; }
 };
 
 // Plans the step in full, which on the CPU compiles its kernels (a following TrainingStep of the same options finds
@@ -33,14 +41,16 @@ struct MemoryPlan {
 // instead, so that a batch far beyond the machine is judged as fast as a small one.
 MemoryPlan plan_memory(const StepOptions& options, size_t face_bytes, int preview_rows, size_t limit = SIZE_MAX);
 
-// The largest batch (samples per person, at most kMostBatch) whose plan stays within `limit`; 0 when not even 1 does.
+// The largest batch (samples per person, at most kMostBatch) whose plan needs at most `limit` of the steps' device; 0
+// when not even 1 does.
 constexpr int kMostBatch = 1 << 20;
 int largest_batch(StepOptions options, size_t face_bytes, int preview_rows, size_t limit);
 
 // What a run of this process may have in all: what is free, and what the process holds already (which the plan counts).
 size_t memory_there();
 
-// "2150 MiB: parameters 400, gradients 200, ...", without the parts that are 0.
+// "2150 MiB: parameters 400, gradients 200, ...", without the parts that are 0; with a card, how much of it is the
+// card's.
 std::string to_string(const MemoryPlan& plan);
 
 }  // namespace doppel

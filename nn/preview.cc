@@ -8,6 +8,10 @@
 
 namespace doppel {
 
+bool has_bf16() {
+  return __builtin_cpu_supports("avx512bf16") != 0;
+}
+
 Inference::Inference(const Architecture& arch, std::shared_ptr<ParameterLayout> layout,
                      const std::vector<std::string>& people, int batch, DType precision, bool dry)
     : batch_(batch), elements_(layout->elements) {

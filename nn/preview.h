@@ -38,6 +38,9 @@ class Inference {
   std::vector<ValueId> outputs_;
 };
 
+// Whether this processor multiplies bf16 in hardware (AVX-512 BF16 or AMX).
+bool has_bf16();
+
 // Rows of people's faces: input, reconstruction, every swap. `inputs` [people][rows] pictures of [S,S,3].
 Image draw_preview(Inference& net, const std::vector<std::vector<std::vector<float>>>& inputs, int size);
 

@@ -6,10 +6,6 @@
 
 namespace doppel {
 
-bool has_bf16() {
-  return __builtin_cpu_supports("avx512bf16") != 0;
-}
-
 Swapper::Swapper(const std::string& model_path, int max_batch)
     : description_(load_description(model_path)),
       max_batch_(max_batch),

@@ -38,7 +38,4 @@ class Swapper {
   std::vector<float> batch_;
 };
 
-// Whether this processor multiplies bf16 in hardware (AVX-512 BF16 or AMX).
-bool has_bf16();
-
 }  // namespace doppel

@@ -1,5 +1,6 @@
 #include "nn/training_step.h"
 
+#include "nn/preview.h"
 #include "runtime/device.h"
 #include "runtime/gradient.h"
 
@@ -88,6 +89,10 @@ double TrainingStep::flops() const {
   double sum = 0;
   for (const Node& node : program_->graph().nodes) sum += node.op->flops();
   return sum;
+}
+
+DType preview_precision(const StepOptions& options) {
+  return options.stream.device == Device::cpu || has_bf16() ? options.precision : DType::f32;
 }
 
 std::shared_ptr<ParameterLayout> declare_parameters(const Architecture& arch, const std::vector<std::string>& people) {

@@ -21,6 +21,9 @@ struct StepOptions {
   Stream stream = {};  // where the step runs
 };
 
+// In which previews, which run on the CPU, are computed: as the step, unless only a card can do that quickly.
+DType preview_precision(const StepOptions& options);
+
 class TrainingStep {
  public:
   // `faces` must outlive the step, its pixels lie on the device; null unless options.draw. A dry step knows its bytes

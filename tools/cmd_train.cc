@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "nn/architecture.h"
+#include "runtime/device.h"
 #include "runtime/error.h"
 #include "tools/commands.h"
 #include "tools/number_range.h"
@@ -76,11 +77,17 @@ void add_train(CLI::App& app) {
           ->check(NumberRange(0, 4))
           ->capture_default_str();
   auto* seed = sub->add_option("--seed", o->seed, "What the random numbers start from [1]");
-  auto* precision = sub->add_option("--precision", o->precision, "bf16 or fp32 [bf16 where the processor has it]")
-                        ->check(CLI::IsMember({"bf16", "fp32"}));
-  sub->add_option("--device", o->command.device,
-                  "Where to train; emulator: the CUDA kernels run by the processor, to try them out (very slow)")
-      ->check(CLI::IsMember({"auto", "cpu", "emulator"}))
+  auto* precision =
+      sub->add_option("--precision", o->precision, "bf16 or fp32 [bf16 where the card or the processor has it]")
+          ->check(CLI::IsMember({"bf16", "fp32"}));
+  sub->add_option(
+         "--device", o->command.device,
+         "auto: the first CUDA card, else cpu; cuda:N: card N; emulator: the CUDA kernels run by the processor, "
+         "to try them out (very slow). A run may go on on another device")
+      ->type_name("auto|cuda[:N]|cpu|emulator")
+      ->check([](const std::string& name) {
+        return is_device_name(name) ? std::string() : name + ": give auto, cuda, cuda:N, cpu or emulator";
+      })
       ->capture_default_str();
   sub->add_option("--save-every", o->command.save_every, "Seconds between checkpoints")
       ->check(NumberRange(1, 1e6))

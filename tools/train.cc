@@ -15,6 +15,7 @@
 #include "nn/swapper.h"
 #include "nn/trainer.h"
 #include "runtime/atomic_file.h"
+#include "runtime/device.h"
 #include "runtime/error.h"
 #include "runtime/interrupt.h"
 #include "tools/progress.h"
@@ -50,7 +51,7 @@ std::vector<FaceSet> load_sets(const TrainCommand& c) {
 }
 
 // What the user asked for on top of the model that is there, or of the architecture's defaults.
-ModelDescription describe(const TrainCommand& c, const std::vector<FaceSet>& sets, bool resuming) {
+ModelDescription describe_model(const TrainCommand& c, const std::vector<FaceSet>& sets, bool resuming, Device device) {
   ModelDescription m;
   if (resuming) {
     m = load_description(c.model);
@@ -81,7 +82,7 @@ ModelDescription describe(const TrainCommand& c, const std::vector<FaceSet>& set
     m.batch = a.batch;
     m.lr = a.lr;
     m.seed = c.seed.value_or(1);
-    m.precision = has_bf16() ? "bf16" : "fp32";
+    m.precision = device == Device::cuda || has_bf16() ? "bf16" : "fp32";
   }
   if (c.batch) m.batch = *c.batch;
   if (c.lr) m.lr = float(*c.lr);
@@ -94,15 +95,19 @@ ModelDescription describe(const TrainCommand& c, const std::vector<FaceSet>& set
 void check_memory(const ModelDescription& m, Device device, size_t face_bytes) {
   StepOptions options = step_options(m);
   options.stream.device = device;
-  const size_t there = memory_there();
+  const bool card = device == Device::cuda;
+  const size_t host = memory_there(), there = card ? available_memory(device) : host;
   const MemoryPlan plan = plan_memory(options, face_bytes, Trainer::kPreviewRows, there);
-  if (plan.total() <= there) {
+  if (plan.device() <= there && plan.host() > host)
+    throw Error("the face sets need more memory than the " + std::to_string(host >> 20) +
+                " MiB there are beside the card; use fewer faces");
+  if (plan.device() <= there) {
     std::fprintf(stderr, "memory: %s\n", to_string(plan).c_str());
     return;
   }
   const int fits = largest_batch(options, face_bytes, Trainer::kPreviewRows, there);
   throw Error("--batch " + std::to_string(m.batch) + " needs more memory than the " + std::to_string(there >> 20) +
-              " MiB there are; " +
+              " MiB there are" + (card ? " on the card; " : "; ") +
               (fits > 0 ? "--batch " + std::to_string(fits) + " would fit"
                         : "not even --batch 1 fits: use fewer faces or --arch lite"));
 }
@@ -160,14 +165,15 @@ void check_command(const TrainCommand& c) {
 
 void run_training(const TrainCommand& c) {
   check_command(c);
+  const Device device = choose_device(c.device);
   check_folder(c.model);
   const bool resuming = model_exists(c.model);
   const std::vector<FaceSet> sets = load_sets(c);
-  const ModelDescription model = describe(c, sets, resuming);
+  const ModelDescription model = describe_model(c, sets, resuming, device);
 
   size_t face_bytes = 0;
   for (const FaceSet& set : sets) face_bytes += set.faces.size() * size_t(set.header.size) * set.header.size * 3;
-  const Device device = c.device == "emulator" ? Device::emulator : Device::cpu;
+  if (device == Device::cuda) std::fprintf(stderr, "trains on the card: %s\n", describe(device).c_str());
   check_memory(model, device, face_bytes);
 
   std::vector<std::vector<uint8_t>> pixels;

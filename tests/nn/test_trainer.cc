@@ -8,6 +8,7 @@
 #include "nn/swapper.h"
 #include "nn/trainer.h"
 #include "runtime/atomic_file.h"
+#include "runtime/devices.h"
 #include "runtime/error.h"
 
 using namespace doppel;
@@ -49,8 +50,8 @@ std::vector<uint8_t> make_faces(uint32_t person) {
 struct Run {
   std::vector<uint8_t> a = make_faces(0), b = make_faces(1);
 
-  Trainer trainer(ModelDescription model, TrainingEnd end = {}) {
-    return Trainer(std::move(model), {{"a", kFaces, a.data()}, {"b", kFaces, b.data()}}, end);
+  Trainer trainer(ModelDescription model, TrainingEnd end = {}, Device device = Device::cpu) {
+    return Trainer(std::move(model), {{"a", kFaces, a.data()}, {"b", kFaces, b.data()}}, end, device);
   }
 };
 
@@ -113,6 +114,43 @@ TEST_CASE("a stopped run goes on as if it had never stopped, bit for bit", "[tra
     CHECK(equal(whole.store().average, second.store().average));
     CHECK(equal(whole.store().copies, second.store().copies));
     for (size_t p = 0; p < 2; ++p) CHECK(whole.losses()[p].total == second.losses()[p].total);
+  }
+}
+
+TEST_CASE("a training run moves from device to device", "[trainer][emulator]") {
+  const testing::Guard guard;
+  Run run;
+  ModelDescription model = lite("fp32");
+  model.batch = 1;
+  const TrainingEnd end{3, 0};
+  Trainer whole = run.trainer(model, end);
+  while (!whole.finished()) whole.step();
+
+  for (const Device device : testing::devices()) {
+    if (device == Device::cpu) continue;
+    INFO(testing::name_of(device));
+    Folder folder;
+    Trainer first = run.trainer(model, end);
+    first.step();
+    first.save(folder.path);
+    {
+      Trainer second = run.trainer(load_description(folder.path), end, device);
+      second.resume(folder.path);
+      // The same weights give the same picture: previews are the CPU's.
+      const Image before = first.preview(), there = second.preview();
+      CHECK(std::memcmp(before.data(), there.data(), before.size_bytes()) == 0);
+      second.step();
+      second.save(folder.path);
+      CHECK(second.losses().size() == 2);
+    }
+    Trainer third = run.trainer(load_description(folder.path), end);
+    third.resume(folder.path);
+    REQUIRE(third.model().iterations == 2);
+    while (!third.finished()) third.step();
+    for (size_t p = 0; p < 2; ++p) {
+      CHECK(third.losses()[p].total == Approx(whole.losses()[p].total).epsilon(1e-3));
+      CHECK(third.smooth_losses()[p] == Approx(whole.smooth_losses()[p]).epsilon(1e-3));
+    }
   }
 }
 
@@ -235,6 +273,15 @@ TEST_CASE("the plan of a run is what it then uses", "[memory]") {
     CHECK(double(quick.workspace) == Approx(double(whole.workspace)).epsilon(0.02));
   }
   CHECK(largest_batch(options, 1000, 2, plan.parameters) == 0);
+
+  // Without a copy on a card the host has everything; the emulator's copies are the host's too.
+  CHECK(plan.device() == plan.host());
+  options.batch = 4;
+  options.stream.device = Device::emulator;
+  const MemoryPlan emulated = plan_memory(options, 1000, 2);
+  CHECK(emulated.faces == 2000);
+  CHECK(emulated.preview == plan.preview + store.weights.bytes());
+  CHECK(emulated.device() == emulated.host());
 }
 
 TEST_CASE("a plan in bf16 has working copies, and original keeps no average", "[memory]") {

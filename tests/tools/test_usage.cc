@@ -69,6 +69,7 @@ TEST_CASE("a wrong command line names what is wrong and the choices") {
   check_usage_error({"plan", "--people", "1"}, "--people");
   check_usage_error({"plan", "--faces", "-1"}, "--faces");
   check_usage_error({"plan", "lite"}, "lite");
+  check_usage_error({"train", "a=a", "b=b", "-o", "m", "--device", "cuda:one"}, "cuda:N");
   check_usage_error({"extract", "a.mp4", "-o", "f", "--coverage", "nan"}, "--coverage");
   check_usage_error({"extract", "a.mp4", "-o", "f", "--every", "0"}, "--every");
   check_usage_error({"convert", "a.mp4", "-m", "m", "--to", "a", "-o", "b.mp4", "--mask-blur", "nan"}, "--mask-blur");
@@ -79,4 +80,17 @@ TEST_CASE("the choices of an option are listed") {
   CHECK(outcome.code == 2);
   CHECK(contains(outcome.err, "lite"));
   CHECK(contains(outcome.err, "original"));
+}
+
+TEST_CASE("a card that is not there is said in one line, before anything is written") {
+  const TemporaryFolder folder;
+  RunOptions there;
+  there.folder = folder.path();
+  const Outcome outcome = run_doppel({"train", "a=a", "b=b", "-o", "m", "--device", "cuda:999"}, there);
+  CHECK(outcome.code == 1);
+  const auto said = lines(outcome.err);
+  REQUIRE(said.size() == 1);
+  CHECK(contains(said[0], "--device cuda:999"));
+  CHECK(contains(said[0], "--device cpu"));
+  CHECK(std::filesystem::is_empty(folder.path()));
 }
