@@ -51,9 +51,8 @@ __device__ __forceinline__ void gather_pixel(Bf16* row, const Bf16* x, const Con
 
 // y of 128 pixels and 64 channels; blockIdx: tile of pixels, tile of channels. Shared memory:
 //   a[pixel][depth]    b[channel][depth]
-__global__ void __launch_bounds__(kThreads)
-    few_inputs_fprop_kernel(void* y, const Bf16* x, const Bf16* w, const float* bias, Conv2d conv, Epilogue epilogue,
-                            bool mirrored_weights, bool pairs) {
+DOPPEL_GLOBAL((kThreads), few_inputs_fprop_kernel, void* y, const Bf16* x, const Bf16* w, const float* bias,
+              Conv2d conv, Epilogue epilogue, bool mirrored_weights, bool pairs) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   const int depth = depth_of(conv), padded = padded_depth(conv), pitch = pitch_of(conv), taps = conv.r * conv.s;
   const int thread = int(threadIdx.x), k0 = int(blockIdx.y) * kChannels;
@@ -110,8 +109,8 @@ __global__ void __launch_bounds__(kThreads)
 
 // dw of 64 channels k over a range of the pixels, into partial[split] of dw's shape; blockIdx: tile of channels, split.
 // A warp has 16 of the channels and all of the depth.
-__global__ void __launch_bounds__(kThreads)
-    few_inputs_wgrad_kernel(float* partial, const Bf16* x, const Bf16* dz, Conv2d conv, int splits, bool vectors) {
+DOPPEL_GLOBAL((kThreads), few_inputs_wgrad_kernel, float* partial, const Bf16* x, const Bf16* dz, Conv2d conv,
+              int splits, bool vectors) {
   DOPPEL_SHARED(Eight, a, [kChunk][kChannelPitch / 8]);  // [pixel][channel]
   DOPPEL_SHARED_DYNAMIC(bytes);                          // b[pixel][depth]
   Bf16* const b = reinterpret_cast<Bf16*>(bytes);

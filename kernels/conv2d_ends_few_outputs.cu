@@ -54,8 +54,8 @@ __device__ __forceinline__ void stage(Eight* patch, Eight* weights, const Bf16* 
 }
 
 // y of 8 x 16 pixels. Dynamic shared memory: patch and weights, and when they have been used, product[pixel][column].
-__global__ void __launch_bounds__(kThreads)
-    products_kernel(void* y, const Bf16* x, const Bf16* w, const float* b, Conv2d conv, Epilogue epilogue) {
+DOPPEL_GLOBAL((kThreads), products_kernel, void* y, const Bf16* x, const Bf16* w, const float* b, Conv2d conv,
+              Epilogue epilogue) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   const int across = (conv.out_w() + kTileColumns - 1) / kTileColumns;
   const int down = (conv.out_h() + kTileRows - 1) / kTileRows, block = int(blockIdx.x), n = block / (across * down);

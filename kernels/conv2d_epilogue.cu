@@ -44,8 +44,8 @@ __device__ __forceinline__ Quad load_output(const TOut* y, const BackwardEpilogu
 }
 
 template <typename TOut, typename T>
-__global__ void __launch_bounds__(kThreads)
-    backward_epilogue_kernel(T* dz, float* partial, const TOut* dy, const TOut* y, BackwardEpilogue e) {
+DOPPEL_GLOBAL((kThreads), backward_epilogue_kernel, T* dz, float* partial, const TOut* dy, const TOut* y,
+              BackwardEpilogue e) {
   DOPPEL_SHARED(Quad, sums, [kThreads]);
   const Conv2d& conv = e.conv;
   const int thread = int(threadIdx.x), lane = thread % e.lanes, line = thread / e.lanes, lines = kThreads / e.lanes;

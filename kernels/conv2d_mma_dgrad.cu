@@ -35,8 +35,8 @@ struct Kept {
 // A tile of one phase of dx; or, if `partial` [splits][n h w][c] is not null, a part of its sum. blockIdx.z is the
 // phase times the splits plus the part; phases with more taps come first.
 template <typename T>
-__global__ void __launch_bounds__(T::kThreads, T::kBlocks)
-    dgrad(Bf16* dx, float* partial, const Bf16* dz, const Bf16* w, ConvShape v, int splits) {
+DOPPEL_GLOBAL((T::kThreads, T::kBlocks), dgrad, Bf16* dx, float* partial, const Bf16* dz, const Bf16* w, ConvShape v,
+              int splits) {
   DOPPEL_SHARED_DYNAMIC(shared);
   DOPPEL_SHARED(Kept, kept, [1]);
   const int phase = int(blockIdx.z) / splits, part = int(blockIdx.z) % splits;

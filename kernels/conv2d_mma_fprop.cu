@@ -37,9 +37,8 @@ __device__ __forceinline__ void finish(Accumulators<T>& acc, const float* b, flo
 // A tile of z. Either y = shuffle(leaky ReLU(z + b)), bf16; or, if `partial` [gridDim.z][n p q][k] is not null, part
 // blockIdx.z of the sum.
 template <typename T>
-__global__ void __launch_bounds__(T::kThreads, T::kBlocks)
-    fprop(Bf16* y, float* partial, const Bf16* x, const Bf16* w, const float* b, ConvShape v, float slope,
-          bool shuffle) {
+DOPPEL_GLOBAL((T::kThreads, T::kBlocks), fprop, Bf16* y, float* partial, const Bf16* x, const Bf16* w, const float* b,
+              ConvShape v, float slope, bool shuffle) {
   DOPPEL_SHARED_DYNAMIC(shared);
   const int pixels = v.n * v.p * v.q;
   const BlockPlace<T> place(v.k);

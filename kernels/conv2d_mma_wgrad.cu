@@ -9,8 +9,8 @@ namespace {
 
 // A tile of part blockIdx.z of the sum: out [gridDim.z][k][r s c].
 template <typename T>
-__global__ void __launch_bounds__(T::kThreads, T::kBlocks)
-    wgrad(float* out, const Bf16* x, const Bf16* dz, ConvShape v, PixelStep step) {
+DOPPEL_GLOBAL((T::kThreads, T::kBlocks), wgrad, float* out, const Bf16* x, const Bf16* dz, ConvShape v,
+              PixelStep step) {
   DOPPEL_SHARED_DYNAMIC(shared);
   const int columns = v.filter, pixels = v.n * v.p * v.q;
   const BlockPlace<T> place(columns);

@@ -151,8 +151,8 @@ __device__ __forceinline__ void write_quad(void* out, const float* b, Quad quad,
 // One tile of [pixels, channels written]; blockIdx: tile of pixels, tile of channels, phase and split. With more than
 // one split the bare sums go to partial[split][pixel][channel].
 template <typename T, bool Forward>
-__global__ void __launch_bounds__(kTileThreads)
-    gather_kernel(void* out, float* partial, const T* in, const T* w, const float* b, Gather g) {
+DOPPEL_GLOBAL((kTileThreads), gather_kernel, void* out, float* partial, const T* in, const T* w, const float* b,
+              Gather g) {
   const int phase = int(blockIdx.z) % phases<Forward>(g.conv), split = int(blockIdx.z) / phases<Forward>(g.conv);
   const Axis ah = axis_h<Forward>(g.conv, phase), aw = axis_w<Forward>(g.conv, phase);
   const int64_t rows = int64_t(g.conv.n) * ah.count * aw.count, row = int64_t(blockIdx.x) * kTile;

@@ -71,7 +71,7 @@ struct WgradLoader {
 
 // One tile of dw, or of partial[split] of dw's shape; blockIdx: tile of columns, tile of rows, split.
 template <typename T>
-__global__ void __launch_bounds__(kTileThreads) wgrad_kernel(float* dw, const T* x, const T* dz, Wgrad g) {
+DOPPEL_GLOBAL((kTileThreads), wgrad_kernel, float* dw, const T* x, const T* dz, Wgrad g) {
   const int row = int(blockIdx.y) * kTile, column = int(blockIdx.x) * kTile, split = int(blockIdx.z);
   const int width = g.conv.r * g.conv.s * g.conv.c;
   TileSums sums;

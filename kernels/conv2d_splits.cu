@@ -34,15 +34,14 @@ __device__ __forceinline__ void store_outputs(void* out, int64_t at, const Vecto
 }
 
 template <int Width>
-__global__ void __launch_bounds__(kThreads)
-    add_kernel(void* out, DType type, const float* partial, int64_t count, int splits) {
+DOPPEL_GLOBAL((kThreads), add_kernel, void* out, DType type, const float* partial, int64_t count, int splits) {
   const int64_t i = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * Width;
   if (i < count) store_outputs(out, i, sum_of_splits<Width>(partial, i, count, splits), type);
 }
 
 template <int Width>
-__global__ void __launch_bounds__(kThreads)
-    finish_kernel(void* y, const float* partial, const float* b, Conv2d conv, Epilogue epilogue, int splits) {
+DOPPEL_GLOBAL((kThreads), finish_kernel, void* y, const float* partial, const float* b, Conv2d conv, Epilogue epilogue,
+              int splits) {
   const int64_t i = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * Width, count = conv.out_pixels() * conv.k;
   if (i >= count) return;
   const int k = int(i % conv.k), pixel = int(i / conv.k);

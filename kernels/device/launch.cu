@@ -31,8 +31,13 @@ const Architecture& architecture_here() {
 
 void launch_on_card(const char* name, const void* kernel, const Geometry& g, void** arguments, Stream stream) {
   static thread_local const Architecture& a = architecture_here();
-  const std::string problem =
-      launch_problem({{g.grid.x, g.grid.y, g.grid.z}, {g.block.x, g.block.y, g.block.z}, g.shared}, a);
+  cudaFuncAttributes attributes;
+  check(cudaFuncGetAttributes(&attributes, kernel), "asking for the launch bounds", name);
+  const std::string problem = launch_problem({{g.grid.x, g.grid.y, g.grid.z},
+                                              {g.block.x, g.block.y, g.block.z},
+                                              g.shared + attributes.sharedSizeBytes,
+                                              attributes.maxThreadsPerBlock},
+                                             a);
   if (!problem.empty()) throw LaunchError("launch: kernel " + std::string(name) + ": " + problem);
   if (g.shared > 0)  // with the static arrays this may be more than the 48 KB that need not be asked for
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(g.shared)),
