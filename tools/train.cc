@@ -102,8 +102,8 @@ FacePlacement check_memory(const TrainCommand& c, const ModelDescription& m, Dev
   if (c.face_memory) (device == Device::cpu ? faces.host_budget : faces.device_budget) = *c.face_memory;
   const MemoryPlan plan = plan_memory(options, faces, Trainer::kPreviewRows, there);
   if (plan.faces.device > faces.device_budget)
-    throw UsageError("--face-memory: the faces of two iterations take " + mib_text(plan.faces.device) +
-                     "; give as much, or a smaller --batch");
+    throw UsageError("--face-memory: the faces of two iterations do not fit; give at least " +
+                     std::to_string((plan.faces.device >> 20) + 1) + "M, or a smaller --batch");
   if (plan.device() > there) {
     const int fits = largest_batch(options, faces, Trainer::kPreviewRows, there);
     throw Error("--batch " + std::to_string(m.batch) + " needs more memory than the " + mib_text(there) +

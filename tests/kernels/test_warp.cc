@@ -1,6 +1,8 @@
 // The warp augmentation: what is drawn, how the target is fitted, and what is sampled.
 #include "kernels/warp.h"
 
+#include <deque>
+
 #include "kernels/harness.h"
 #include "kernels/reference.h"
 
@@ -326,7 +328,7 @@ TEST_CASE("a staged face is warped as it is in its set", "[warp][emulator]") {
   w.people = 3, w.batch = 3, w.face_size = 24, w.out_size = 12;
   const int64_t bytes = 24 * 24 * 3, count = int64_t(w.people) * w.batch * 12 * 12 * 3;
   WarpFaces resident{};
-  std::vector<Values<uint8_t>> sets, staging;
+  std::deque<Values<uint8_t>> sets, staging;
   for (int p = 0; p < w.people; ++p) {
     resident.faces[p] = uint32_t(4 + p);
     const std::vector<uint8_t> noise = noise_faces(4 + p, 24, uint64_t(p));

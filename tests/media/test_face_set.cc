@@ -161,6 +161,47 @@ TEST_CASE("crops deleted by hand are skipped and counted") {
   CHECK(pixels_of(set).size() == 3u * kSize * kSize * 3);
 }
 
+TEST_CASE("a large face set is loaded part by part, and can be stopped between") {
+  const Scratch scratch;
+  const std::string path = scratch / "set";
+  constexpr size_t kFaces = 1100;
+  {
+    FaceSetWriter writer(path, {kSize, 2.1f});
+    std::vector<std::string> crops;
+    for (int i = 0; i < 5; ++i) crops.push_back(encode_crop(crop(40 * i)));
+    for (size_t i = 0; i < kFaces; ++i) writer.append(record(int(i)), crops[i % 5]);
+    writer.finish();
+  }
+  const FaceSet set = FaceSet::load(path);
+  REQUIRE(set.pixel_bytes() == kFaces * kSize * kSize * 3);
+  const size_t face = kSize * kSize * 3;
+  std::vector<uint8_t> pixels(set.pixel_bytes());
+  std::vector<std::pair<size_t, size_t>> parts;
+  set.load_pixels(pixels.data(), [&](size_t begin, size_t end) {
+    parts.emplace_back(begin, end);
+    CHECK(std::equal(&pixels[(end - 1) % 5 * face], &pixels[((end - 1) % 5 + 1) * face], &pixels[(end - 1) * face]));
+    pixels[begin * face] = 99;  // is kept
+  });
+  REQUIRE(parts.size() > 1);
+  size_t next = 0;
+  for (const auto& [begin, end] : parts) {
+    CHECK(begin == next);
+    CHECK(end > begin);
+    CHECK(pixels[begin * face] == 99);
+    next = end;
+  }
+  CHECK(next == kFaces);
+
+  size_t loaded = 0;
+  CHECK_THROWS_AS(set.load_pixels(pixels.data(),
+                                  [&](size_t, size_t end) {
+                                    loaded = end;
+                                    throw Error("enough");
+                                  }),
+                  Error);
+  CHECK(loaded == parts[0].second);
+}
+
 TEST_CASE("a flipped bit anywhere in the manifest is refused") {
   const Scratch scratch;
   const std::string path = scratch / "set", manifest = path + "/manifest.jsonl";

@@ -121,32 +121,26 @@ TEST_CASE("a stopped run goes on as if it had never stopped, bit for bit", "[tra
 
 TEST_CASE("a face set that streams trains as one that is resident, also when the run stops between", "[trainer]") {
   Run run;
-  const TrainingEnd end{7, 0};
+  const TrainingEnd end{4, 0};
   Trainer resident = run.trainer(lite("fp32"), end);
   while (!resident.finished()) resident.step();
-  const Image preview = resident.preview();
 
-  for (const auto& [a_streams, b_streams] : {std::pair(true, true), std::pair(false, true)}) {
-    INFO(a_streams << " " << b_streams);
-    run.a_streams = a_streams, run.b_streams = b_streams;
-    Folder folder;
-    {
-      Trainer first = run.trainer(lite("fp32"), end);
-      for (int i = 0; i < 3; ++i) first.step();
-      first.save(folder.path);
-      first.step();  // is lost, as after a crash
-    }
-    Trainer second = run.trainer(load_description(folder.path), end);
-    second.resume(folder.path);
-    while (!second.finished()) second.step();
-    CHECK(equal(resident.store().weights, second.store().weights));
-    CHECK(equal(resident.store().m, second.store().m));
-    CHECK(equal(resident.store().v, second.store().v));
-    CHECK(equal(resident.store().average, second.store().average));
-    for (size_t p = 0; p < 2; ++p) CHECK(resident.losses()[p].total == second.losses()[p].total);
-    const Image picture = second.preview();
-    CHECK(std::memcmp(preview.data(), picture.data(), preview.size_bytes()) == 0);
+  run.b_streams = true;
+  Folder folder;
+  {
+    Trainer first = run.trainer(lite("fp32"), end);
+    first.step();
+    first.save(folder.path);
+    first.step();  // is lost, as after a crash
   }
+  Trainer second = run.trainer(load_description(folder.path), end);
+  second.resume(folder.path);
+  while (!second.finished()) second.step();
+  CHECK(equal(resident.store().weights, second.store().weights));
+  CHECK(equal(resident.store().m, second.store().m));
+  CHECK(equal(resident.store().v, second.store().v));
+  CHECK(equal(resident.store().average, second.store().average));
+  for (size_t p = 0; p < 2; ++p) CHECK(resident.losses()[p].total == second.losses()[p].total);
 }
 
 TEST_CASE("a training run moves from device to device", "[trainer][emulator]") {
