@@ -98,7 +98,7 @@ DOPPEL_GLOBAL((kThreads), warp_kernel, T* input, float* target, WarpFaces faces,
 
   const WarpSample& s = drawn.sample;
   const int t = w.out_size, size = w.face_size, pixels = t * t;
-  const uint8_t* face = faces.pixels[person] + int64_t(s.face) * size * size * 3;
+  const uint8_t* face = find_face(faces, w, state->step, number, s.face);
   const float shift[3] = {faces.shift[person][0], faces.shift[person][1], faces.shift[person][2]};
   const float cell = float(t) / (kWarpNodes - 1);
   const int begin = int(blockIdx.x) * kPixels, end = begin + kPixels < pixels ? begin + kPixels : pixels;

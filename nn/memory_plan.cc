@@ -33,9 +33,8 @@ StepBytes foreseen(const StepOptions& options, const std::shared_ptr<ParameterLa
   return {value_bytes(TrainingStep::traced(options, layout)), size_t(to + slope * (options.batch - kLineTo))};
 }
 
-// All but the step itself.
-MemoryPlan around(const StepOptions& options, const std::shared_ptr<ParameterLayout>& layout, size_t face_bytes,
-                  int preview_rows) {
+// All but the step itself and the face sets.
+MemoryPlan around(const StepOptions& options, const std::shared_ptr<ParameterLayout>& layout, int preview_rows) {
   const size_t arena = layout->elements * sizeof(float);
   MemoryPlan plan;
   plan.parameters = plan.gradients = arena;
@@ -43,8 +42,6 @@ MemoryPlan around(const StepOptions& options, const std::shared_ptr<ParameterLay
   if (options.precision == DType::bf16) plan.copies = arena / 2;
   if (options.arch.adam.ema_decay > 0) plan.average = arena;
   plan.on_card = options.stream.device == Device::cuda;
-  // The emulator's copy is in the same memory.
-  plan.faces = options.stream.device == Device::emulator ? 2 * face_bytes : face_bytes;
   if (preview_rows > 0) {
     plan.preview = Inference(options.arch, layout, options.people, preview_rows * int(options.people.size()),
                              preview_precision(options), true)
@@ -61,6 +58,17 @@ void add_step(MemoryPlan& plan, const StepBytes& bytes) {
   plan.process = resident_memory();  // the kernels that planning compiled are part of it now
 }
 
+void add_faces(MemoryPlan& plan, const StepOptions& options, FaceSets faces, size_t limit) {
+  const auto place = [&](size_t budget) {
+    faces.device_budget = budget;
+    return place_faces(faces, options.batch, options.arch.warp.face_size, options.stream.device);
+  };
+  const size_t budget = faces.device_budget;
+  plan.faces = place(0);
+  const size_t beside = plan.device() - plan.faces.device;
+  plan.faces = place(std::min(budget, limit - std::min(limit, beside)));
+}
+
 }  // namespace
 
 size_t MemoryPlan::total() const {
@@ -72,21 +80,23 @@ size_t MemoryPlan::total() const {
 std::vector<std::pair<std::string, size_t>> MemoryPlan::parts() const {
   return {{"parameters", parameters}, {"gradients", gradients}, {"optimiser", optimizer},
           {"working copies", copies}, {"average", average},     {"activations", activations},
-          {"workspace", workspace},   {"preview", preview},     {"face sets", faces},
+          {"workspace", workspace},   {"preview", preview},     {"face sets", faces.host + faces.device},
           {"program", process},       {"spare", spare}};
 }
 
-MemoryPlan plan_memory(const StepOptions& options, size_t face_bytes, int preview_rows, size_t limit) {
+MemoryPlan plan_memory(const StepOptions& options, const FaceSets& faces, int preview_rows, size_t limit) {
   const auto layout = declare_parameters(options.arch, options.people);
-  MemoryPlan plan = around(options, layout, face_bytes, preview_rows);
+  MemoryPlan plan = around(options, layout, preview_rows);
   plan.activations = value_bytes(TrainingStep::traced(options, layout));
   add_step(plan, plan.device() > limit ? foreseen(options, layout) : planned(options, options.batch, layout));
+  add_faces(plan, options, faces, limit);
   return plan;
 }
 
-int largest_batch(StepOptions options, size_t face_bytes, int preview_rows, size_t limit) {
+int largest_batch(StepOptions options, FaceSets faces, int preview_rows, size_t limit) {
   const auto layout = declare_parameters(options.arch, options.people);
-  MemoryPlan plan = around(options, layout, face_bytes, preview_rows);
+  MemoryPlan plan = around(options, layout, preview_rows);
+  faces.device_budget = 0;
   int fits = 0, too_many = kMostBatch + 1;
   // The bytes of a step are nearly base + slope * batch, so each guess is where the line through the last two plans
   // meets the limit.
@@ -94,9 +104,10 @@ int largest_batch(StepOptions options, size_t face_bytes, int preview_rows, size
   for (int guess = kLineTo; too_many - fits > 1;) {
     options.batch = guess;
     add_step(plan, foreseen(options, layout));
+    add_faces(plan, options, faces, limit);
     const size_t total = plan.device();
     (total <= limit ? fits : too_many) = guess;
-    const double bytes = double(plan.activations + plan.workspace);
+    const double bytes = double(plan.activations + plan.workspace + plan.faces.device);
     const double slope = std::max(1.0, (bytes - bytes_before) / (guess - batch_before));
     const double meets = guess + (double(limit) - double(total)) / slope;
     batch_before = guess;
@@ -110,20 +121,30 @@ size_t memory_there() {
   return available_memory() + resident_memory();
 }
 
+size_t host_face_budget(size_t memory) {
+  return memory / 2;
+}
+
+std::string mib_text(size_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.0f MiB", double(bytes) / (1 << 20));
+  return text;
+}
+
 std::string to_string(const MemoryPlan& plan) {
-  const auto mib = [](size_t bytes) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%.0f", double(bytes) / (1 << 20));
-    return std::string(text);
-  };
-  std::string text = mib(plan.total()) + " MiB";
+  std::string text = mib_text(plan.total());
   const char* before = ": ";
   for (const auto& [name, bytes] : plan.parts()) {
     if (bytes == 0) continue;
-    text += before + name + " " + mib(bytes);
+    const std::string amount = mib_text(bytes);
+    text += before + name + " " + amount.substr(0, amount.find(' '));
     before = ", ";
   }
-  if (plan.on_card) text += "; of all this " + mib(plan.device()) + " MiB on the card";
+  if (plan.on_card) text += "; of all this " + mib_text(plan.device()) + " on the card";
+  if (const auto streams = std::count(plan.faces.streams.begin(), plan.faces.streams.end(), true); streams > 0)
+    text += "; of " + std::to_string(plan.faces.streams.size()) + " face sets " + std::to_string(streams) +
+            " do not fit and are fetched step by step";
+  if (plan.faces.disk > 0) text += "; face sets of " + mib_text(plan.faces.disk) + " are in a file beside the model";
   return text;
 }
 

@@ -59,17 +59,26 @@ Trainer::Trainer(ModelDescription model, const std::vector<PersonFaces>& people,
       }
     }
   }
+  std::vector<FaceStream::Set> streaming;
   for (int p = 0; p < count; ++p) {
     const PersonFaces& person = people[size_t(p)];
     faces_.pixels[p] = person.pixels;
     faces_.faces[p] = person.faces;
-    if (device != Device::cpu) {
+    if (person.streams) {
+      streaming.push_back({p, person.faces, person.pixels});
+    } else if (device != Device::cpu) {
       const size_t bytes = size_t(person.faces) * size_t(model_.face_size) * size_t(model_.face_size) * 3;
       face_memory_.emplace_back(bytes, device);
       upload(face_memory_.back().data(), person.pixels, bytes, stream_);
       faces_.pixels[p] = face_memory_.back().as<uint8_t>();
     }
     std::copy_n(&model_.colour_shift[size_t(p) * 3], 3, faces_.shift[p]);
+  }
+  if (!streaming.empty()) {
+    Warp warp = arch_.warp;
+    warp.batch = model_.batch;
+    face_stream_ = std::make_unique<FaceStream>(std::move(streaming), warp, device);
+    face_stream_->place(faces_);
   }
 
   const auto layout = declare_parameters(arch_, model_.people);
@@ -124,6 +133,7 @@ float Trainer::learning_rate() const {
 
 void Trainer::step(bool checked) {
   const auto start = std::chrono::steady_clock::now();
+  if (face_stream_) face_stream_->stage(model_.seed, model_.iterations, stream_);
   driver_->start(learning_rate(), checked);
   ++model_.iterations;
   // Off the card the step has been done, and so are its losses.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "nn/checkpoint.h"
+#include "nn/face_stream.h"
 #include "nn/memory_plan.h"
 #include "nn/preview.h"
 #include "nn/step_driver.h"
@@ -13,11 +14,12 @@
 
 namespace doppel {
 
-// One person's face set in memory.
+// One person's face set in the host's memory.
 struct PersonFaces {
   std::string name;
   uint32_t faces = 0;               // at least 1
-  const uint8_t* pixels = nullptr;  // [faces, S, S, 3], S = ModelDescription::face_size
+  const uint8_t* pixels = nullptr;  // [faces, S, S, 3], S = ModelDescription::face_size; they outlive the trainer
+  bool streams = false;             // each step gets its faces from the host: no copy of the set is on the device
 };
 
 // When a run ends; 0: it does not.
@@ -29,7 +31,8 @@ struct TrainingEnd {
 class Trainer {
  public:
   // `model` says what to train (iterations 0: a fresh start) and `people` are in the order of model.people. Allocates
-  // everything the run needs. Steps run on `device`, the faces are copied there; previews run on the CPU.
+  // everything the run needs. Steps run on `device`, the sets that do not stream are copied there; previews run on the
+  // CPU. What streams changes no bit of any result.
   Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end, Device device = Device::cpu);
 
   // Goes on from the checkpoint in `folder`: weights, moments and average, bit for bit.
@@ -67,7 +70,8 @@ class Trainer {
   TrainingEnd end_;
   Architecture arch_;
   DeviceStream stream_;
-  std::vector<Buffer> face_memory_;  // of each person, on the device; none on the CPU
+  std::vector<Buffer> face_memory_;          // of each person that does not stream, on the device; none on the CPU
+  std::unique_ptr<FaceStream> face_stream_;  // of the others; null: there are none
   WarpFaces faces_{};
   ParameterStore store_;
   std::unique_ptr<TrainingStep> step_;

@@ -44,11 +44,13 @@ void print_row(const std::string& name, size_t bytes) {
 
 void run(const PlanCommand& c) {
   const StepOptions options = options_of(c);
-  const size_t face_bytes = size_t(c.people) * size_t(c.faces) * size_t(c.size) * size_t(c.size) * 3;
   const size_t memory = c.memory.empty() ? memory_there() : *parse_bytes(c.memory);
-  const MemoryPlan plan = plan_memory(options, face_bytes, Trainer::kPreviewRows, memory);
+  FaceSets faces;
+  faces.bytes.assign(size_t(c.people), size_t(c.faces) * size_t(c.size) * size_t(c.size) * 3);
+  faces.host_budget = host_face_budget(memory);
+  const MemoryPlan plan = plan_memory(options, faces, Trainer::kPreviewRows, memory);
   const size_t total = plan.total();
-  const int largest = largest_batch(options, face_bytes, Trainer::kPreviewRows, memory);
+  const int largest = largest_batch(options, faces, Trainer::kPreviewRows, memory);
   const std::string precision = options.precision == DType::bf16 ? "bf16" : "fp32";
 
   if (c.json) {
@@ -62,6 +64,7 @@ void run(const PlanCommand& c) {
     Json j = Json::object();
     j.set("arch", c.arch).set("people", c.people).set("batch", options.batch).set("precision", precision);
     j.set("device", c.device).set("faces", c.faces).set("size", c.size).set("bytes", bytes);
+    j.set("face_sets_on_disk", plan.faces.disk);
     j.set("memory", memory).set("fits", total <= memory).set("largest_batch", largest);
     std::printf("%s\n", j.dump(2).c_str());
     return;
@@ -70,6 +73,7 @@ void run(const PlanCommand& c) {
               precision.c_str(), c.device.c_str());
   for (const auto& [name, count] : plan.parts()) print_row(name, count);
   print_row("in all", total);
+  if (plan.faces.disk > 0) print_row("face sets: disk", plan.faces.disk);
   std::printf("\n");
   print_row(c.memory.empty() ? "there are" : "given", memory);
   if (total > memory) std::printf("%-16s %12s\n", "", "does not fit");

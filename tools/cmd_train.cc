@@ -4,6 +4,7 @@
 #include "nn/architecture.h"
 #include "runtime/device.h"
 #include "runtime/error.h"
+#include "tools/byte_count.h"
 #include "tools/commands.h"
 #include "tools/number_range.h"
 #include "tools/train.h"
@@ -43,7 +44,7 @@ void add_train(CLI::App& app) {
     uint64_t iterations = 0, seed = 0;
     double minutes = 0, lr = 0, warp = 1;
     int batch = 0;
-    std::string precision;
+    std::string precision, face_memory;
   };
   auto o = std::make_shared<Options>();
   CLI::App* sub = app.add_subcommand("train", "Learns two or more people from their face sets.");
@@ -89,6 +90,12 @@ void add_train(CLI::App& app) {
         return is_device_name(name) ? std::string() : name + ": give auto, cuda, cuda:N, cpu or emulator";
       })
       ->capture_default_str();
+  auto* face_memory =
+      sub->add_option("--face-memory", o->face_memory,
+                      "What decoded faces may take, such as 2G: of a card, whose other faces then come from memory "
+                      "step by step [what is left of it], or without a card of memory, and then all of them are read "
+                      "from a file [half of it]")
+          ->check(ByteCount());
   sub->add_option("--save-every", o->command.save_every, "Seconds between checkpoints")
       ->check(NumberRange(1, 1e6))
       ->capture_default_str();
@@ -107,6 +114,7 @@ void add_train(CLI::App& app) {
     if (lr->count()) c.lr = o->lr;
     if (warp->count()) c.warp = o->warp;
     if (seed->count()) c.seed = o->seed;
+    if (face_memory->count()) c.face_memory = parse_bytes(o->face_memory);
     if (precision->count()) c.precision = o->precision;
     run_training(c);
   });

@@ -7,9 +7,6 @@
 #include <filesystem>
 #include <map>
 
-#include "faces/align.h"
-#include "faces/mask.h"
-#include "kernels/parallel.h"
 #include "media/face_set.h"
 #include "media/picture.h"
 #include "nn/swapper.h"
@@ -19,6 +16,7 @@
 #include "runtime/error.h"
 #include "runtime/interrupt.h"
 #include "tools/progress.h"
+#include "tools/training_faces.h"
 
 namespace doppel {
 namespace {
@@ -91,40 +89,33 @@ ModelDescription describe_model(const TrainCommand& c, const std::vector<FaceSet
   return m;
 }
 
-// Prints what the run needs, and refuses a run that would not fit.
-void check_memory(const ModelDescription& m, Device device, size_t face_bytes) {
+// Where the face sets are to lie. Prints what the run needs, and refuses a run that would not fit.
+FacePlacement check_memory(const TrainCommand& c, const ModelDescription& m, Device device,
+                           const std::vector<FaceSet>& sets) {
   StepOptions options = step_options(m);
   options.stream.device = device;
   const bool card = device == Device::cuda;
   const size_t host = memory_there(), there = card ? available_memory(device) : host;
-  const MemoryPlan plan = plan_memory(options, face_bytes, Trainer::kPreviewRows, there);
-  if (plan.device() <= there && plan.host() > host)
-    throw Error("the face sets need more memory than the " + std::to_string(host >> 20) +
-                " MiB there are beside the card; use fewer faces");
-  if (plan.device() <= there) {
-    std::fprintf(stderr, "memory: %s\n", to_string(plan).c_str());
-    return;
+  FaceSets faces;
+  for (const FaceSet& set : sets) faces.bytes.push_back(set.pixel_bytes());
+  faces.host_budget = host_face_budget(host);
+  if (c.face_memory) (device == Device::cpu ? faces.host_budget : faces.device_budget) = *c.face_memory;
+  const MemoryPlan plan = plan_memory(options, faces, Trainer::kPreviewRows, there);
+  if (plan.faces.device > faces.device_budget)
+    throw UsageError("--face-memory: the faces of two iterations do not fit; give at least " +
+                     std::to_string((plan.faces.device >> 20) + 1) + "M, or a smaller --batch");
+  if (plan.device() > there) {
+    const int fits = largest_batch(options, faces, Trainer::kPreviewRows, there);
+    throw Error("--batch " + std::to_string(m.batch) + " needs more memory than the " + mib_text(there) +
+                " there are" + (card ? " on the card; " : "; ") +
+                (fits > 0 ? "--batch " + std::to_string(fits) + " would fit"
+                          : "not even --batch 1 fits: use fewer people or faces, or --arch lite"));
   }
-  const int fits = largest_batch(options, face_bytes, Trainer::kPreviewRows, there);
-  throw Error("--batch " + std::to_string(m.batch) + " needs more memory than the " + std::to_string(there >> 20) +
-              " MiB there are" + (card ? " on the card; " : "; ") +
-              (fits > 0 ? "--batch " + std::to_string(fits) + " would fit"
-                        : "not even --batch 1 fits: use fewer faces or --arch lite"));
-}
-
-// The pixels as the network is to see them.
-std::vector<uint8_t> load_faces(const FaceSet& set, const ModelDescription& model) {
-  std::vector<uint8_t> pixels = set.load_pixels();
-  if (!model.face_only) return pixels;
-  const int size = set.header.size;
-  parallel_for(int64_t(set.faces.size()), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const FaceRecord& face = set.faces[size_t(i)];
-      clear_surround(pixels.data() + size_t(i) * size * size * 3, moved(face.landmarks, face.transform), size,
-                     kNetworkPart);
-    }
-  });
-  return pixels;
+  if (plan.host() > host)
+    throw Error("beside the card " + mib_text(plan.host()) + " of memory are needed, and there are " + mib_text(host) +
+                "; close other programs, or use fewer faces");
+  std::fprintf(stderr, "memory: %s\n", to_string(plan).c_str());
+  return plan.faces;
 }
 
 void write_preview(const std::string& folder, Trainer& trainer) {
@@ -171,18 +162,13 @@ void run_training(const TrainCommand& c) {
   const std::vector<FaceSet> sets = load_sets(c);
   const ModelDescription model = describe_model(c, sets, resuming, device);
 
-  size_t face_bytes = 0;
-  for (const FaceSet& set : sets) face_bytes += set.faces.size() * size_t(set.header.size) * set.header.size * 3;
   if (device == Device::cuda) std::fprintf(stderr, "trains on the card: %s\n", describe(device).c_str());
-  check_memory(model, device, face_bytes);
-
-  std::vector<std::vector<uint8_t>> pixels;
+  const FacePlacement placement = check_memory(c, model, device, sets);
+  const std::vector<DecodedFaces> decoded =
+      decode_faces(sets, {model.people, model.face_only, placement.disk > 0 ? c.model : std::string()});
   std::vector<PersonFaces> people;
-  for (size_t p = 0; p < sets.size(); ++p) {
-    pixels.push_back(load_faces(sets[p], model));
-    people.push_back({c.people[p].first, uint32_t(sets[p].faces.size()), pixels.back().data()});
-    std::fprintf(stderr, "%s: %zu faces\n", c.people[p].first.c_str(), sets[p].faces.size());
-  }
+  for (size_t p = 0; p < sets.size(); ++p)
+    people.push_back({model.people[p], uint32_t(sets[p].faces.size()), decoded[p].pixels, placement.streams[p]});
 
   const TrainingEnd end{c.iterations.value_or(0), c.minutes.value_or(0)};
   Trainer trainer(model, people, end, device);

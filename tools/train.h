@@ -21,6 +21,9 @@ struct TrainCommand {
   std::optional<double> warp;  // strength of the augmentation, 1 is the architecture's
   std::optional<uint64_t> seed;
   std::optional<std::string> precision;
+  // For the decoded face sets: of the device that trains, so on the CPU of the machine's; bytes. What is not given is
+  // what the step leaves of a card, and host_face_budget() of the machine.
+  std::optional<size_t> face_memory;
   std::string device = "auto";  // choose_device() of runtime/device.h
   double preview_every = 60;    // seconds
   double save_every = 300;      // seconds

@@ -49,9 +49,11 @@ std::vector<uint8_t> make_faces(uint32_t person) {
 
 struct Run {
   std::vector<uint8_t> a = make_faces(0), b = make_faces(1);
+  bool a_streams = false, b_streams = false;
 
   Trainer trainer(ModelDescription model, TrainingEnd end = {}, Device device = Device::cpu) {
-    return Trainer(std::move(model), {{"a", kFaces, a.data()}, {"b", kFaces, b.data()}}, end, device);
+    return Trainer(std::move(model), {{"a", kFaces, a.data(), a_streams}, {"b", kFaces, b.data(), b_streams}}, end,
+                   device);
   }
 };
 
@@ -115,6 +117,30 @@ TEST_CASE("a stopped run goes on as if it had never stopped, bit for bit", "[tra
     CHECK(equal(whole.store().copies, second.store().copies));
     for (size_t p = 0; p < 2; ++p) CHECK(whole.losses()[p].total == second.losses()[p].total);
   }
+}
+
+TEST_CASE("a face set that streams trains as one that is resident, also when the run stops between", "[trainer]") {
+  Run run;
+  const TrainingEnd end{4, 0};
+  Trainer resident = run.trainer(lite("fp32"), end);
+  while (!resident.finished()) resident.step();
+
+  run.b_streams = true;
+  Folder folder;
+  {
+    Trainer first = run.trainer(lite("fp32"), end);
+    first.step();
+    first.save(folder.path);
+    first.step();  // is lost, as after a crash
+  }
+  Trainer second = run.trainer(load_description(folder.path), end);
+  second.resume(folder.path);
+  while (!second.finished()) second.step();
+  CHECK(equal(resident.store().weights, second.store().weights));
+  CHECK(equal(resident.store().m, second.store().m));
+  CHECK(equal(resident.store().v, second.store().v));
+  CHECK(equal(resident.store().average, second.store().average));
+  for (size_t p = 0; p < 2; ++p) CHECK(resident.losses()[p].total == second.losses()[p].total);
 }
 
 TEST_CASE("a training run moves from device to device", "[trainer][emulator]") {
@@ -234,14 +260,16 @@ TEST_CASE("damaged, cut and foreign models are refused by name", "[checkpoint]")
 }
 
 TEST_CASE("the plan of a run is what it then uses", "[memory]") {
+  const FaceSets sets{{400, 600}};
   StepOptions options = step_options(lite("fp32"));
   options.batch = 4;
-  const MemoryPlan plan = plan_memory(options, 1000, 2);
+  const MemoryPlan plan = plan_memory(options, sets, 2);
   const auto layout = declare_parameters(options.arch, options.people);
   TrainingStep step(options, layout, nullptr);
   CHECK(plan.activations + plan.workspace == step.program().arena_bytes());
   CHECK(plan.activations > plan.workspace);
-  CHECK(plan.faces == 1000);
+  CHECK(plan.faces.host == 1000);
+  CHECK(plan.faces.device == 0);
   const ParameterStore store = make_store(layout, options.precision, true);
   CHECK(plan.parameters == store.weights.bytes());
   CHECK(plan.gradients == store.gradients.bytes());
@@ -254,13 +282,13 @@ TEST_CASE("the plan of a run is what it then uses", "[memory]") {
 
   // The batch that is said to fit does, and the next larger one does not.
   for (const size_t budget : {plan.total() + plan.activations / 4, plan.total() * 3}) {
-    const int fits = largest_batch(options, 1000, 2, budget);
+    const int fits = largest_batch(options, sets, 2, budget);
     CAPTURE(budget, fits);
     REQUIRE(fits >= 4);
     // The search compiled kernels, which this process holds from now on: the step is what is compared.
     const auto total = [&](int batch) {
       options.batch = batch;
-      const MemoryPlan whole = plan_memory(options, 1000, 2);
+      const MemoryPlan whole = plan_memory(options, sets, 2);
       return whole.total() - whole.process;
     };
     constexpr size_t kKernels = size_t(48) << 20;  // all that this process may hold more by now
@@ -268,18 +296,19 @@ TEST_CASE("the plan of a run is what it then uses", "[memory]") {
     CHECK(total(fits + 1) + plan.process + kKernels > budget);
     // A batch beyond the limit is judged by its values and a workspace foreseen from smaller batches.
     options.batch = 3000;
-    const MemoryPlan quick = plan_memory(options, 1000, 2, budget), whole = plan_memory(options, 1000, 2);
+    const MemoryPlan quick = plan_memory(options, sets, 2, budget), whole = plan_memory(options, sets, 2);
     CHECK(quick.activations == whole.activations);
     CHECK(double(quick.workspace) == Approx(double(whole.workspace)).epsilon(0.02));
   }
-  CHECK(largest_batch(options, 1000, 2, plan.parameters) == 0);
+  CHECK(largest_batch(options, sets, 2, plan.parameters) == 0);
 
   // Without a copy on a card the host has everything; the emulator's copies are the host's too.
   CHECK(plan.device() == plan.host());
   options.batch = 4;
   options.stream.device = Device::emulator;
-  const MemoryPlan emulated = plan_memory(options, 1000, 2);
-  CHECK(emulated.faces == 2000);
+  const MemoryPlan emulated = plan_memory(options, sets, 2);
+  CHECK(emulated.faces.host == 1000);
+  CHECK(emulated.faces.device == 1000);
   CHECK(emulated.preview == plan.preview + store.weights.bytes());
   CHECK(emulated.device() == emulated.host());
 }
@@ -288,7 +317,7 @@ TEST_CASE("a plan in bf16 has working copies, and original keeps no average", "[
   if (!has_bf16()) return;
   ModelDescription m = lite("bf16");
   m.architecture = "original";
-  const MemoryPlan plan = plan_memory(step_options(m), 0, 0);
+  const MemoryPlan plan = plan_memory(step_options(m), {{0, 0}}, 0);
   CHECK(plan.copies == plan.parameters / 2);
   CHECK(plan.average == 0);
   CHECK(plan.preview == 0);

@@ -77,6 +77,30 @@ TEST_CASE("a disk that fills while training leaves the last checkpoint whole") {
   CHECK(run_doppel(train(folder / "model", "4")).code == 0);
 }
 
+TEST_CASE("face sets for which there is room neither in memory nor on the disk are refused before they are loaded") {
+  const TemporaryFolder folder;
+  std::vector<std::string> arguments = train(folder / "model", "1");
+  arguments.insert(arguments.end(), {"--device", "cpu", "--face-memory", "1M"});
+  RunOptions full;
+  full.largest_file = 1 << 20;
+  CHECK(contains(check_refused(arguments, folder / "model", full), "no room"));
+  CHECK(fs::is_empty(folder / "model"));
+}
+
+TEST_CASE("memory for faces that not even two iterations' fit into is wrong usage") {
+  const TemporaryFolder folder;
+  std::vector<std::string> arguments = train(folder / "model", "1");
+  arguments.insert(arguments.end(), {"--device", "emulator", "--face-memory", "1500K"});
+  const Outcome outcome = run_doppel(arguments);
+  CAPTURE(outcome.err);
+  CHECK(outcome.code == 2);
+  const auto said = lines(outcome.err);
+  REQUIRE(said.size() == 2);
+  // Two iterations, two people, two samples of each, 256 x 256 x 3.
+  CHECK(contains(said[0], "--face-memory"));
+  CHECK(contains(said[0], "at least 2M"));
+}
+
 TEST_CASE("a name that the model does not know gives the names it knows") {
   const TemporaryFolder folder;
   const Outcome outcome =

@@ -112,6 +112,20 @@ TEST_CASE("training that stopped and went on gives the bytes of training that di
   CHECK(before == snapshot(folder / "once"));
 }
 
+TEST_CASE("faces in a file train as faces in memory do") {
+  const TemporaryFolder folder;
+  std::vector<std::string> in_memory = train(folder / "memory", "2"), in_file = train(folder / "file", "2");
+  in_memory.insert(in_memory.end(), {"--device", "cpu"});
+  in_file.insert(in_file.end(), {"--device", "cpu", "--face-memory", "1M"});
+  const Outcome memory = run_doppel(in_memory), file = run_doppel(in_file);
+  REQUIRE(memory.code == 0);
+  REQUIRE(file.code == 0);
+  CHECK_FALSE(contains(memory.err, "in a file"));
+  CHECK(contains(file.err, "in a file"));
+  CHECK(read_bytes(folder / "memory/weights-2.safetensors") == read_bytes(folder / "file/weights-2.safetensors"));
+  CHECK(snapshot(folder / "file").size() == snapshot(folder / "memory").size());
+}
+
 TEST_CASE("Ctrl-C saves, and the same command goes on") {
   const TemporaryFolder folder;
   RunOptions soon;

@@ -65,6 +65,8 @@ TEST_CASE("a wrong command line names what is wrong and the choices") {
   check_usage_error({"train", "a=a", "b=b", "-o", "m", "--iterations", "1e400"}, "--iterations");
   for (const std::string memory : {"0", "-1G", "8X", "G", "nan", "1e30T", ""})
     check_usage_error({"plan", "--memory", memory}, "--memory");
+  for (const std::string memory : {"0", "-2G", "much", ""})
+    check_usage_error({"train", "a=a", "b=b", "-o", "m", "--face-memory", memory}, "--face-memory");
   check_usage_error({"plan", "--batch", "0"}, "--batch");
   check_usage_error({"plan", "--people", "1"}, "--people");
   check_usage_error({"plan", "--faces", "-1"}, "--faces");
