@@ -23,6 +23,12 @@ struct MemoryPlan {
   size_t process = 0;                // the program itself: code, libraries, compiled kernels
   size_t spare = size_t(256) << 20;  // thread stacks, a checkpoint being written, what the system should keep
 
+  // What is computed again so that the activations take no more than that, for StepOptions::recomputed; and the FLOPs
+  // of a step, with and without.
+  std::vector<ValueId> recomputed;
+  double flops = 0, plain_flops = 0;
+  double more_flops() const { return flops / plain_flops - 1; }
+
   bool on_card = false;  // the step, with a copy of the face sets, is on a card, the rest on the host
 
   size_t total() const;
@@ -38,16 +44,20 @@ struct MemoryPlan {
 
 // Plans the step in full, which on the CPU compiles its kernels (a following TrainingStep of the same options finds
 // them). Where the values alone are beyond `limit`, the workspace of a large batch is foreseen from smaller ones
-// instead, so that a batch far beyond the machine is judged as fast as a small one.
+// instead, so that a batch far beyond the machine is judged as fast as a small one. Chooses what is computed again, as
+// options.recompute says.
 MemoryPlan plan_memory(const StepOptions& options, size_t face_bytes, int preview_rows, size_t limit = SIZE_MAX);
 
 // The largest batch (samples per person, at most kMostBatch) whose plan needs at most `limit` of the steps' device; 0
-// when not even 1 does.
+// when not even 1 does. Unless options.recompute is off, steps may compute as much again as makes them smallest.
 constexpr int kMostBatch = 1 << 20;
-int largest_batch(StepOptions options, size_t face_bytes, int preview_rows, size_t limit);
+int largest_batch(const StepOptions& options, size_t face_bytes, int preview_rows, size_t limit);
 
 // What a run of this process may have in all: what is free, and what the process holds already (which the plan counts).
 size_t memory_there();
+
+// Of a plan that computes values again: how many, and how much longer the step gets.
+std::string recomputation_text(const MemoryPlan& plan);
 
 // "2150 MiB: parameters 400, gradients 200, ...", without the parts that are 0; with a card, how much of it is the
 // card's.

@@ -30,7 +30,9 @@ class Trainer {
  public:
   // `model` says what to train (iterations 0: a fresh start) and `people` are in the order of model.people. Allocates
   // everything the run needs. Steps run on `device`, the faces are copied there; previews run on the CPU.
-  Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end, Device device = Device::cpu);
+  // `recomputed`: MemoryPlan's.
+  Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end, Device device = Device::cpu,
+          std::vector<ValueId> recomputed = {});
 
   // Goes on from the checkpoint in `folder`: weights, moments and average, bit for bit.
   void resume(const std::string& folder);

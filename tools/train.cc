@@ -92,9 +92,10 @@ ModelDescription describe_model(const TrainCommand& c, const std::vector<FaceSet
 }
 
 // Prints what the run needs, and refuses a run that would not fit.
-void check_memory(const ModelDescription& m, Device device, size_t face_bytes) {
+MemoryPlan check_memory(const TrainCommand& c, const ModelDescription& m, Device device, size_t face_bytes) {
   StepOptions options = step_options(m);
   options.stream.device = device;
+  options.recompute = c.recompute;
   const bool card = device == Device::cuda;
   const size_t host = memory_there(), there = card ? available_memory(device) : host;
   const MemoryPlan plan = plan_memory(options, face_bytes, Trainer::kPreviewRows, there);
@@ -103,7 +104,10 @@ void check_memory(const ModelDescription& m, Device device, size_t face_bytes) {
                 " MiB there are beside the card; use fewer faces");
   if (plan.device() <= there) {
     std::fprintf(stderr, "memory: %s\n", to_string(plan).c_str());
-    return;
+    if (!plan.recomputed.empty())
+      std::fprintf(stderr, "%s%s\n", c.recompute == Recompute::automatic ? "to fit into the memory, " : "",
+                   recomputation_text(plan).c_str());
+    return plan;
   }
   const int fits = largest_batch(options, face_bytes, Trainer::kPreviewRows, there);
   throw Error("--batch " + std::to_string(m.batch) + " needs more memory than the " + std::to_string(there >> 20) +
@@ -174,7 +178,7 @@ void run_training(const TrainCommand& c) {
   size_t face_bytes = 0;
   for (const FaceSet& set : sets) face_bytes += set.faces.size() * size_t(set.header.size) * set.header.size * 3;
   if (device == Device::cuda) std::fprintf(stderr, "trains on the card: %s\n", describe(device).c_str());
-  check_memory(model, device, face_bytes);
+  const MemoryPlan plan = check_memory(c, model, device, face_bytes);
 
   std::vector<std::vector<uint8_t>> pixels;
   std::vector<PersonFaces> people;
@@ -185,7 +189,7 @@ void run_training(const TrainCommand& c) {
   }
 
   const TrainingEnd end{c.iterations.value_or(0), c.minutes.value_or(0)};
-  Trainer trainer(model, people, end, device);
+  Trainer trainer(model, people, end, device, plan.recomputed);
   if (resuming) {
     trainer.resume(c.model);
     std::fprintf(stderr, "%s: goes on after iteration %llu\n", c.model.c_str(),

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "nn/training_step.h"
+
 namespace doppel {
 
 struct TrainCommand {
@@ -22,8 +24,9 @@ struct TrainCommand {
   std::optional<uint64_t> seed;
   std::optional<std::string> precision;
   std::string device = "auto";  // choose_device() of runtime/device.h
-  double preview_every = 60;    // seconds
-  double save_every = 300;      // seconds
+  Recompute recompute = Recompute::automatic;
+  double preview_every = 60;  // seconds
+  double save_every = 300;    // seconds
   bool verbose = false;
   bool checked = false;  // look at every node's output
 };

@@ -236,6 +236,7 @@ TEST_CASE("damaged, cut and foreign models are refused by name", "[checkpoint]")
 TEST_CASE("the plan of a run is what it then uses", "[memory]") {
   StepOptions options = step_options(lite("fp32"));
   options.batch = 4;
+  options.recompute = Recompute::off;
   const MemoryPlan plan = plan_memory(options, 1000, 2);
   const auto layout = declare_parameters(options.arch, options.people);
   TrainingStep step(options, layout, nullptr);
