@@ -24,6 +24,12 @@ struct MemoryPlan {
   size_t process = 0;                // the program itself: code, libraries, compiled kernels
   size_t spare = size_t(256) << 20;  // thread stacks, a checkpoint being written, what the system should keep
 
+  // What is computed again so that the activations take no more than that, for StepOptions::recomputed; and the FLOPs
+  // of a step, with and without.
+  std::vector<ValueId> recomputed;
+  double flops = 0, plain_flops = 0;
+  double more_flops() const { return flops / plain_flops - 1; }
+
   bool on_card = false;  // the step, and what its device has of the face sets, is on a card, the rest on the host
 
   size_t total() const;
@@ -39,14 +45,16 @@ struct MemoryPlan {
 
 // Plans the step in full, which on the CPU compiles its kernels (a following TrainingStep of the same options finds
 // them). Where the values alone are beyond `limit`, the workspace of a large batch is foreseen from smaller ones
-// instead, so that a batch far beyond the machine is judged as fast as a small one. The device's part of the face sets
-// takes what the rest leaves of `limit` and no more than their own budget; what does not fit into it streams.
+// instead, so that a batch far beyond the machine is judged as fast as a small one. Chooses what is computed again, as
+// options.recompute says; face sets stream before anything is computed again for want of room. Their part of the device
+// takes what the rest leaves of `limit` and no more than their own budget.
 MemoryPlan plan_memory(const StepOptions& options, const FaceSets& faces, int preview_rows, size_t limit = SIZE_MAX);
 
 // The largest batch (samples per person, at most kMostBatch) whose plan needs at most `limit` of the steps' device; 0
-// when not even 1 does. On a device that is not the host all face sets may stream for it.
+// when not even 1 does. On a device that is not the host all face sets may stream for it. Unless options.recompute is
+// off, steps may compute as much again as makes them smallest.
 constexpr int kMostBatch = 1 << 20;
-int largest_batch(StepOptions options, FaceSets faces, int preview_rows, size_t limit);
+int largest_batch(StepOptions options, const FaceSets& faces, int preview_rows, size_t limit);
 
 // What a run of this process may have in all: what is free, and what the process holds already (which the plan counts).
 size_t memory_there();
@@ -54,6 +62,9 @@ size_t memory_there();
 // What decoded face sets may take of `memory` of the host before they are held in a file: half, since random faces of a
 // file are read quickly only while the rest of the memory can keep them, and the step needs its part.
 size_t host_face_budget(size_t memory);
+
+// Of a plan that computes values again: how many, and how much longer the step gets.
+std::string recomputation_text(const MemoryPlan& plan);
 
 // "512 MiB".
 std::string mib_text(size_t bytes);

@@ -32,8 +32,9 @@ class Trainer {
  public:
   // `model` says what to train (iterations 0: a fresh start) and `people` are in the order of model.people. Allocates
   // everything the run needs. Steps run on `device`, the sets that do not stream are copied there; previews run on the
-  // CPU. What streams changes no bit of any result.
-  Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end, Device device = Device::cpu);
+  // CPU. What streams changes no bit of any result. `recomputed`: MemoryPlan's.
+  Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end, Device device = Device::cpu,
+          std::vector<ValueId> recomputed = {});
 
   // Goes on from the checkpoint in `folder`: weights, moments and average, bit for bit.
   void resume(const std::string& folder);

@@ -53,6 +53,7 @@ Graph TrainingStep::trace(std::shared_ptr<ParameterLayout> layout, const WarpFac
   differentiate(g);
   arenas_ = append_adam(g, state_, a.adam);
   dropped_ = drop_dead_nodes(g);
+  if (!options.recomputed.empty()) g = recompute(g, options.recomputed);
   return g;
 }
 
@@ -83,12 +84,6 @@ std::vector<TrainingStep::Loss> TrainingStep::losses() const {
 void TrainingStep::fetch_losses(Loss* to) const {
   static_assert(sizeof(Loss) == 4 * sizeof(float));
   download(to, program_->data(losses_), options_.people.size() * sizeof(Loss), options_.stream);
-}
-
-double TrainingStep::flops() const {
-  double sum = 0;
-  for (const Node& node : program_->graph().nodes) sum += node.op->flops();
-  return sum;
 }
 
 DType preview_precision(const StepOptions& options) {

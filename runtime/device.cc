@@ -47,6 +47,10 @@ Device choose_device(const std::string& name) {
   return Device::cuda;
 }
 
+bool built_for_cards() {
+  return card::built();
+}
+
 std::string describe(Device device) {
   return device == Device::cpu ? "cpu" : device == Device::emulator ? "emulator" : card::name();
 }

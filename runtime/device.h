@@ -21,6 +21,9 @@ Device choose_device(const std::string& name);
 // Whether `name` is one of those above, be there such a card or not.
 bool is_device_name(const std::string& name);
 
+// Whether this build has the kernels of a card, be there one or not.
+bool built_for_cards();
+
 // "cpu", "emulator", or the name of the calling thread's card.
 std::string describe(Device device);
 

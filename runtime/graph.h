@@ -56,6 +56,8 @@ class Operator {
   virtual std::string fused() const { return {}; }
   // Appends the nodes that carry the gradients of node.out to node.in.
   virtual void backward(Backward& b, const Node& node) const;
+  // Whether the node may be run a second time within a replay (runtime/recompute.h), which gives the same bits.
+  virtual bool repeatable() const { return true; }
 };
 
 struct Node {
@@ -109,6 +111,7 @@ class Graph {
 
   std::vector<Value> values;
   std::vector<Node> nodes;
+  size_t forward = 0;  // the first nodes are the forward pass; 0 before differentiate()
   // External values over the whole parameter arenas. `copies` is kNoValue when computing in f32.
   ValueId weights = kNoValue, gradients = kNoValue, copies = kNoValue;
 

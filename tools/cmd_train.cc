@@ -7,6 +7,7 @@
 #include "tools/byte_count.h"
 #include "tools/commands.h"
 #include "tools/number_range.h"
+#include "tools/step_options.h"
 #include "tools/train.h"
 
 namespace doppel {
@@ -81,15 +82,10 @@ void add_train(CLI::App& app) {
   auto* precision =
       sub->add_option("--precision", o->precision, "bf16 or fp32 [bf16 where the card or the processor has it]")
           ->check(CLI::IsMember({"bf16", "fp32"}));
-  sub->add_option(
-         "--device", o->command.device,
-         "auto: the first CUDA card, else cpu; cuda:N: card N; emulator: the CUDA kernels run by the processor, "
-         "to try them out (very slow). A run may go on on another device")
-      ->type_name("auto|cuda[:N]|cpu|emulator")
-      ->check([](const std::string& name) {
-        return is_device_name(name) ? std::string() : name + ": give auto, cuda, cuda:N, cpu or emulator";
-      })
-      ->capture_default_str();
+  add_device(*sub, o->command.device,
+             "auto: the first CUDA card, else cpu; cuda:N: card N; emulator: the CUDA kernels run by the processor, "
+             "to try them out (very slow). A run may go on on another device");
+  add_recompute(*sub, o->command.recompute);
   auto* face_memory =
       sub->add_option("--face-memory", o->face_memory,
                       "What decoded faces may take, such as 2G: of a card, whose other faces then come from memory "

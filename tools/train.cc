@@ -89,11 +89,13 @@ ModelDescription describe_model(const TrainCommand& c, const std::vector<FaceSet
   return m;
 }
 
-// Where the face sets are to lie. Prints what the run needs, and refuses a run that would not fit.
-FacePlacement check_memory(const TrainCommand& c, const ModelDescription& m, Device device,
-                           const std::vector<FaceSet>& sets) {
+// Where the face sets are to lie, and what is computed again. Prints what the run needs, and refuses a run that would
+// not fit.
+MemoryPlan check_memory(const TrainCommand& c, const ModelDescription& m, Device device,
+                        const std::vector<FaceSet>& sets) {
   StepOptions options = step_options(m);
   options.stream.device = device;
+  options.recompute = c.recompute;
   const bool card = device == Device::cuda;
   const size_t host = memory_there(), there = card ? available_memory(device) : host;
   FaceSets faces;
@@ -106,8 +108,8 @@ FacePlacement check_memory(const TrainCommand& c, const ModelDescription& m, Dev
                      std::to_string((plan.faces.device >> 20) + 1) + "M, or a smaller --batch");
   if (plan.device() > there) {
     const int fits = largest_batch(options, faces, Trainer::kPreviewRows, there);
-    throw Error("--batch " + std::to_string(m.batch) + " needs more memory than the " + mib_text(there) +
-                " there are" + (card ? " on the card; " : "; ") +
+    throw Error("--batch " + std::to_string(m.batch) + " needs more memory than the " + mib_text(there) + " there are" +
+                (card ? " on the card; " : "; ") +
                 (fits > 0 ? "--batch " + std::to_string(fits) + " would fit"
                           : "not even --batch 1 fits: use fewer people or faces, or --arch lite"));
   }
@@ -115,7 +117,10 @@ FacePlacement check_memory(const TrainCommand& c, const ModelDescription& m, Dev
     throw Error("beside the card " + mib_text(plan.host()) + " of memory are needed, and there are " + mib_text(host) +
                 "; close other programs, or use fewer faces");
   std::fprintf(stderr, "memory: %s\n", to_string(plan).c_str());
-  return plan.faces;
+  if (!plan.recomputed.empty())
+    std::fprintf(stderr, "%s%s\n", c.recompute == Recompute::automatic ? "to fit into the memory, " : "",
+                 recomputation_text(plan).c_str());
+  return plan;
 }
 
 void write_preview(const std::string& folder, Trainer& trainer) {
@@ -163,15 +168,15 @@ void run_training(const TrainCommand& c) {
   const ModelDescription model = describe_model(c, sets, resuming, device);
 
   if (device == Device::cuda) std::fprintf(stderr, "trains on the card: %s\n", describe(device).c_str());
-  const FacePlacement placement = check_memory(c, model, device, sets);
+  const MemoryPlan plan = check_memory(c, model, device, sets);
   const std::vector<DecodedFaces> decoded =
-      decode_faces(sets, {model.people, model.face_only, placement.disk > 0 ? c.model : std::string()});
+      decode_faces(sets, {model.people, model.face_only, plan.faces.disk > 0 ? c.model : std::string()});
   std::vector<PersonFaces> people;
   for (size_t p = 0; p < sets.size(); ++p)
-    people.push_back({model.people[p], uint32_t(sets[p].faces.size()), decoded[p].pixels, placement.streams[p]});
+    people.push_back({model.people[p], uint32_t(sets[p].faces.size()), decoded[p].pixels, plan.faces.streams[p]});
 
   const TrainingEnd end{c.iterations.value_or(0), c.minutes.value_or(0)};
-  Trainer trainer(model, people, end, device);
+  Trainer trainer(model, people, end, device, plan.recomputed);
   if (resuming) {
     trainer.resume(c.model);
     std::fprintf(stderr, "%s: goes on after iteration %llu\n", c.model.c_str(),

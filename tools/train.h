@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "nn/training_step.h"
+
 namespace doppel {
 
 struct TrainCommand {
@@ -25,8 +27,9 @@ struct TrainCommand {
   // what the step leaves of a card, and host_face_budget() of the machine.
   std::optional<size_t> face_memory;
   std::string device = "auto";  // choose_device() of runtime/device.h
-  double preview_every = 60;    // seconds
-  double save_every = 300;      // seconds
+  Recompute recompute = Recompute::automatic;
+  double preview_every = 60;  // seconds
+  double save_every = 300;    // seconds
   bool verbose = false;
   bool checked = false;  // look at every node's output
 };

@@ -8,6 +8,8 @@
 
 namespace doppel::card {
 
+// Whether this build has the CUDA kernels.
+bool built();
 // Cards that the driver shows; 0 without a driver.
 int count();
 // "" when card `index` can be used, else what is missing and what to do about it.

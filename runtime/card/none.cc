@@ -12,6 +12,9 @@ namespace {
 
 }  // namespace
 
+bool built() {
+  return false;
+}
 int count() {
   return 0;
 }

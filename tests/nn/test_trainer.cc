@@ -263,6 +263,7 @@ TEST_CASE("the plan of a run is what it then uses", "[memory]") {
   const FaceSets sets{{400, 600}};
   StepOptions options = step_options(lite("fp32"));
   options.batch = 4;
+  options.recompute = Recompute::off;
   const MemoryPlan plan = plan_memory(options, sets, 2);
   const auto layout = declare_parameters(options.arch, options.people);
   TrainingStep step(options, layout, nullptr);
