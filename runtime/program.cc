@@ -10,7 +10,7 @@ namespace doppel {
 
 Program::Program(Graph graph, Stream stream, bool dry)
     : graph_(std::move(graph)), stream_(stream), plan_(make_plan(graph_, stream)), bound_(graph_.values.size()) {
-  if (!dry) arena_ = Buffer(plan_.arena_bytes, stream.device);
+  if (!dry) arena_ = Buffer(plan_.arena_bytes, stream);
 }
 
 void Program::bind(ValueId external, void* memory) {

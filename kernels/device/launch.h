@@ -3,9 +3,9 @@
 //   DOPPEL_KERNEL(map<float>).launch({blocks, threads, shared_bytes}, y, x, count, stream);
 //
 // Arguments are those of the kernel, then the stream. Grid, block and shared memory are checked against the limits of
-// the architecture and the kernel's launch bounds before anything runs, and the launch's error after it; LaunchError
-// names the kernel. On the emulator the launch has ended when this returns, and a defect that it found is thrown
-// (kernels/emulator/emulator.h).
+// the architecture and the kernel's launch bounds before anything runs (LaunchError), and the launch's error after it
+// (DeviceError of kernels/device_error.h); both name the kernel. On the emulator the launch has ended when this
+// returns, and a defect that it found is thrown (kernels/emulator/emulator.h).
 #pragma once
 
 #include <algorithm>
