@@ -60,7 +60,7 @@ if(DOPPEL_CUDA)
   set(CMAKE_CUDA_COMPILER_LAUNCHER bash ${CMAKE_SOURCE_DIR}/cmake/ptxas_log.sh ${CCACHE})
 
   add_library(doppel_cuda_flags INTERFACE)
-  target_compile_options(doppel_cuda_flags INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;-Werror=all-warnings;-Xptxas=-v;-Xcompiler=-Wall,-Wextra,-Werror,-Wno-unknown-pragmas>")
+  target_compile_options(doppel_cuda_flags INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;$<$<BOOL:${DOPPEL_WERROR}>:-Werror=all-warnings>;-Xptxas=-v;-Xcompiler=-Wall,-Wextra$<$<BOOL:${DOPPEL_WERROR}>:$<COMMA>-Werror>,-Wno-unknown-pragmas>")
 
   add_library(kernels_cuda STATIC ${DOPPEL_KERNEL_SOURCES} ${CMAKE_SOURCE_DIR}/kernels/device/launch.cu)
   target_include_directories(kernels_cuda PRIVATE ${CMAKE_BINARY_DIR}/rooms/kernels)

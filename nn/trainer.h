@@ -55,6 +55,8 @@ class Trainer {
   const ModelDescription& model() const { return model_; }
   TrainingStep& training_step() { return *step_; }
   const ParameterStore& store() const { return store_; }
+  // In which the steps run.
+  Stream stream() const { return stream_; }
 
   // Settles first.
   void save(const std::string& folder);

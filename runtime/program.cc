@@ -76,17 +76,21 @@ void Program::run_checked() {
   }
 }
 
-std::vector<double> Program::run_timed() {
+void Program::run_each(const std::function<void(size_t, const std::function<void()>&)>& around) {
   resolve();
+  for (size_t i = 0; i < calls_.size(); ++i) around(i, [&] { graph_.nodes[i].op->run(calls_[i]); });
+}
+
+std::vector<double> Program::run_timed() {
   std::vector<DeviceEvent> between;
-  for (size_t i = 0; i <= calls_.size(); ++i) between.emplace_back(stream_.device);
+  for (size_t i = 0; i <= graph_.nodes.size(); ++i) between.emplace_back(stream_.device);
   between[0].record(stream_);
-  for (size_t i = 0; i < calls_.size(); ++i) {
-    graph_.nodes[i].op->run(calls_[i]);
+  run_each([&](size_t i, const std::function<void()>& run) {
+    run();
     between[i + 1].record(stream_);
-  }
+  });
   std::vector<double> seconds;
-  for (size_t i = 0; i < calls_.size(); ++i) seconds.push_back(between[i + 1].seconds_since(between[i]));
+  for (size_t i = 0; i + 1 < between.size(); ++i) seconds.push_back(between[i + 1].seconds_since(between[i]));
   return seconds;
 }
 
