@@ -40,10 +40,12 @@ StepOptions step_options(const ModelDescription& model) {
   return options;
 }
 
-Trainer::Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end, Device device)
+Trainer::Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end, Device device,
+                 const Tuning& tuning)
     : model_(std::move(model)), end_(end), stream_(device) {
   StepOptions options = step_options(model_);
   options.stream = stream_;
+  options.tuning = tuning;
   arch_ = options.arch;
   const int count = int(people.size());
   model_.size = arch_.size;

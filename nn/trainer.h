@@ -29,8 +29,10 @@ struct TrainingEnd {
 class Trainer {
  public:
   // `model` says what to train (iterations 0: a fresh start) and `people` are in the order of model.people. Allocates
-  // everything the run needs. Steps run on `device`, the faces are copied there; previews run on the CPU.
-  Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end, Device device = Device::cpu);
+  // everything the run needs. Steps run on `device` by kernels that `tuning` chooses, the
+  // faces are copied there; previews run on the CPU.
+  Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end, Device device = Device::cpu,
+          const Tuning& tuning = {});
 
   // Goes on from the checkpoint in `folder`: weights, moments and average, bit for bit.
   void resume(const std::string& folder);

@@ -9,6 +9,7 @@
 #include "nn/architecture.h"
 #include "nn/parameters.h"
 #include "runtime/program.h"
+#include "runtime/tuner.h"
 
 namespace doppel {
 
@@ -19,6 +20,7 @@ struct StepOptions {
   DType precision = DType::bf16;
   bool draw = true;    // false: the host gives the pictures with set_batch()
   Stream stream = {};  // where the step runs
+  Tuning tuning = {};  // how its kernels are chosen; a dry step's are not
 };
 
 // In which previews, which run on the CPU, are computed: as the step, unless only a card can do that quickly.

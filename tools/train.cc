@@ -18,6 +18,7 @@
 #include "runtime/device.h"
 #include "runtime/error.h"
 #include "runtime/interrupt.h"
+#include "runtime/kernel_cache.h"
 #include "tools/progress.h"
 
 namespace doppel {
@@ -112,6 +113,17 @@ void check_memory(const ModelDescription& m, Device device, size_t face_bytes) {
                         : "not even --batch 1 fits: use fewer faces or --arch lite"));
 }
 
+// How a card's kernels are chosen.
+Tuning tuning_of(const TrainCommand& c, Device device) {
+  Tuning tuning;
+  tuning.candidates = c.conv == "auto"          ? Candidates::all
+                      : c.conv == "handwritten" ? Candidates::handwritten
+                                                : Candidates::untimed;
+  if (device == Device::cuda) tuning.cache = kernel_cache_path(describe(device));
+  tuning.tell = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
+  return tuning;
+}
+
 // The pixels as the network is to see them.
 std::vector<uint8_t> load_faces(const FaceSet& set, const ModelDescription& model) {
   std::vector<uint8_t> pixels = set.load_pixels();
@@ -185,7 +197,7 @@ void run_training(const TrainCommand& c) {
   }
 
   const TrainingEnd end{c.iterations.value_or(0), c.minutes.value_or(0)};
-  Trainer trainer(model, people, end, device);
+  Trainer trainer(model, people, end, device, tuning_of(c, device));
   if (resuming) {
     trainer.resume(c.model);
     std::fprintf(stderr, "%s: goes on after iteration %llu\n", c.model.c_str(),

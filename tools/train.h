@@ -21,9 +21,10 @@ struct TrainCommand {
   std::optional<double> warp;  // strength of the augmentation, 1 is the architecture's
   std::optional<uint64_t> seed;
   std::optional<std::string> precision;
-  std::string device = "auto";  // choose_device() of runtime/device.h
-  double preview_every = 60;    // seconds
-  double save_every = 300;      // seconds
+  std::string device = "auto";       // choose_device() of runtime/device.h
+  std::string conv = "handwritten";  // or auto, untimed: among which kernels a card's are chosen
+  double preview_every = 60;         // seconds
+  double save_every = 300;           // seconds
   bool verbose = false;
   bool checked = false;  // look at every node's output
 };
