@@ -90,20 +90,23 @@ const char* name_of(Pass pass) {
 
 }  // namespace
 
-std::string describe(const Conv2d& c, const Epilogue& e, Pass pass) {
-  std::string text = std::string(name_of(pass)) + " conv2d [" + to_text({c.n, c.h, c.w, c.c}, ",") + "] to " +
-                     std::to_string(c.k) + ", " + to_text({c.r, c.s}, "x") + " / " + std::to_string(c.stride) +
-                     ", pad " + to_text({c.pad_top, c.pad_left, c.pad_bottom, c.pad_right}, " ") + ", " +
-                     doppel::name_of(c.type);
+// All fields by name, so that one that is added must be thought of here.
+std::string describe(const Conv2d& conv, const Epilogue& epilogue, Pass pass) {
+  const auto& [n, h, w, c, k, r, s, stride, top, left, bottom, right, type, out_type, kernels] = conv;
+  std::string text = std::string(name_of(pass)) + " conv2d [" + to_text({n, h, w, c}, ",") + "] to " +
+                     std::to_string(k) + ", " + to_text({r, s}, "x") + " / " + std::to_string(stride) + ", pad " +
+                     to_text({top, left, bottom, right}, " ") + ", " + doppel::name_of(type);
   if (pass != Pass::fprop) return text;  // the gradients end with no epilogue
-  text += std::string(" to ") + doppel::name_of(c.out_type);
-  if (e.activation != Activation::none) text += e.activation == Activation::sigmoid ? ", sigmoid" : ", leaky_relu";
-  return text + (e.shuffle ? ", shuffled" : "");
+  const auto& [activation, slope, shuffle] = epilogue;
+  text += std::string(" to ") + doppel::name_of(out_type);
+  if (activation != Activation::none) text += activation == Activation::sigmoid ? ", sigmoid" : ", leaky_relu";
+  return text + (shuffle ? ", shuffled" : "");
 }
 
-std::string describe(const Dense& d, Pass pass) {
-  return std::string(name_of(pass)) + " dense [" + to_text({d.n, d.c}, ",") + "] to " + std::to_string(d.k) + ", " +
-         doppel::name_of(d.type);
+std::string describe(const Dense& dense, Pass pass) {
+  const auto& [n, c, k, type, kernels] = dense;
+  return std::string(name_of(pass)) + " dense [" + to_text({n, c}, ",") + "] to " + std::to_string(k) + ", " +
+         doppel::name_of(type);
 }
 
 void DenseOp::run(const Arguments& a) const {
