@@ -41,11 +41,12 @@ StepOptions step_options(const ModelDescription& model) {
 }
 
 Trainer::Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end, Device device,
-                 std::vector<ValueId> recomputed)
+                 StepSetup setup)
     : model_(std::move(model)), end_(end), stream_(device) {
   StepOptions options = step_options(model_);
   options.stream = stream_;
-  options.recomputed = std::move(recomputed);
+  options.recomputed = std::move(setup.recomputed);
+  options.tuning = std::move(setup.tuning);
   arch_ = options.arch;
   const int count = int(people.size());
   model_.size = arch_.size;

@@ -28,13 +28,19 @@ struct TrainingEnd {
   double minutes = 0;  // of training altogether, earlier runs included
 };
 
+// How the steps are made, which is not the model's.
+struct StepSetup {
+  std::vector<ValueId> recomputed;  // MemoryPlan's
+  Tuning tuning = {};               // how a card's kernels are chosen
+};
+
 class Trainer {
  public:
   // `model` says what to train (iterations 0: a fresh start) and `people` are in the order of model.people. Allocates
   // everything the run needs. Steps run on `device`, the sets that do not stream are copied there; previews run on the
-  // CPU. What streams changes no bit of any result. `recomputed`: MemoryPlan's.
+  // CPU. What streams changes no bit of any result.
   Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end, Device device = Device::cpu,
-          std::vector<ValueId> recomputed = {});
+          StepSetup setup = {});
 
   // Goes on from the checkpoint in `folder`: weights, moments and average, bit for bit.
   void resume(const std::string& folder);

@@ -9,7 +9,9 @@ namespace doppel {
 TrainingStep::TrainingStep(const StepOptions& options, std::shared_ptr<ParameterLayout> layout, const WarpFaces* faces,
                            bool dry)
     : TrainingStep(options) {
-  program_ = std::make_unique<Program>(trace(std::move(layout), faces), options.stream, dry);
+  Graph graph = trace(std::move(layout), faces);
+  if (!dry) choose_kernels(graph, options.stream, options.tuning);
+  program_ = std::make_unique<Program>(std::move(graph), options.stream, dry);
 }
 
 Graph TrainingStep::traced(const StepOptions& options, std::shared_ptr<ParameterLayout> layout) {

@@ -10,6 +10,7 @@
 #include "nn/parameters.h"
 #include "runtime/program.h"
 #include "runtime/recompute.h"
+#include "runtime/tuner.h"
 
 namespace doppel {
 
@@ -26,6 +27,7 @@ struct StepOptions {
   std::vector<ValueId> recomputed;             // its choice, which is what the step does; results keep every bit
   bool draw = true;                            // false: the host gives the pictures with set_batch()
   Stream stream = {};                          // where the step runs
+  Tuning tuning = {};                          // how its kernels are chosen; a dry step's are not
 };
 
 // In which previews, which run on the CPU, are computed: as the step, unless only a card can do that quickly.

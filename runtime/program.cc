@@ -5,6 +5,7 @@
 
 #include "kernels/adam.h"
 #include "runtime/error.h"
+#include "runtime/kernel_cache.h"
 
 namespace doppel {
 
@@ -113,6 +114,7 @@ std::string Program::describe() const {
     }
     if (workspace) text += "  workspace " + std::to_string(workspace);
     if (!with.empty()) text += "  + " + with;
+    if (const KernelChoice choice = node.op->choice(); choice != KernelChoice{}) text += "  by " + to_string(choice);
     text += '\n';
   }
   std::snprintf(line, sizeof line, "%zu nodes, %d of them fused; arena %zu bytes (live at most %zu)\n",

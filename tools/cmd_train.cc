@@ -92,6 +92,12 @@ void add_train(CLI::App& app) {
                       "step by step [what is left of it], or without a card of memory, and then all of them are read "
                       "from a file [half of it]")
           ->check(ByteCount());
+  sub->add_option("--conv", o->command.conv,
+                  "How a card's kernels of convolutions and dense layers are chosen. handwritten: the fastest of "
+                  "doppel's, each timed once for the card; auto: those and cuDNN's and cuBLASLt's where they are "
+                  "installed; untimed: doppel's, by the shapes alone")
+      ->check(CLI::IsMember({"handwritten", "auto", "untimed"}))
+      ->capture_default_str();
   sub->add_option("--save-every", o->command.save_every, "Seconds between checkpoints")
       ->check(NumberRange(1, 1e6))
       ->capture_default_str();

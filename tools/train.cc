@@ -15,6 +15,7 @@
 #include "runtime/device.h"
 #include "runtime/error.h"
 #include "runtime/interrupt.h"
+#include "runtime/kernel_cache.h"
 #include "tools/progress.h"
 #include "tools/training_faces.h"
 
@@ -123,6 +124,17 @@ MemoryPlan check_memory(const TrainCommand& c, const ModelDescription& m, Device
   return plan;
 }
 
+// How a card's kernels are chosen.
+Tuning tuning_of(const TrainCommand& c, Device device) {
+  Tuning tuning;
+  tuning.candidates = c.conv == "auto"          ? Candidates::all
+                      : c.conv == "handwritten" ? Candidates::handwritten
+                                                : Candidates::untimed;
+  if (device == Device::cuda) tuning.cache = kernel_cache_path(describe(device));
+  tuning.tell = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
+  return tuning;
+}
+
 void write_preview(const std::string& folder, Trainer& trainer) {
   write_file((fs::path(folder) / "preview.png").string(), encode_png(trainer.preview()));
 }
@@ -176,7 +188,7 @@ void run_training(const TrainCommand& c) {
     people.push_back({model.people[p], uint32_t(sets[p].faces.size()), decoded[p].pixels, plan.faces.streams[p]});
 
   const TrainingEnd end{c.iterations.value_or(0), c.minutes.value_or(0)};
-  Trainer trainer(model, people, end, device, plan.recomputed);
+  Trainer trainer(model, people, end, device, {plan.recomputed, tuning_of(c, device)});
   if (resuming) {
     trainer.resume(c.model);
     std::fprintf(stderr, "%s: goes on after iteration %llu\n", c.model.c_str(),

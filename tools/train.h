@@ -28,8 +28,9 @@ struct TrainCommand {
   std::optional<size_t> face_memory;
   std::string device = "auto";  // choose_device() of runtime/device.h
   Recompute recompute = Recompute::automatic;
-  double preview_every = 60;  // seconds
-  double save_every = 300;    // seconds
+  std::string conv = "handwritten";  // or auto, untimed: among which kernels a card's are chosen
+  double preview_every = 60;         // seconds
+  double save_every = 300;           // seconds
   bool verbose = false;
   bool checked = false;  // look at every node's output
 };

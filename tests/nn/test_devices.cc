@@ -53,13 +53,14 @@ struct Session {
   std::unique_ptr<StepDriver> driver;
   uint64_t done = 0;
 
-  Session(Device device, DType precision, uint32_t streaming = 0) : stream(device) {
+  Session(Device device, DType precision, uint32_t streaming = 0, const Tuning& tuning = {}) : stream(device) {
     StepOptions options;
     options.arch = tiny();
     options.people = {"a", "b"};
     options.batch = 2;
     options.precision = precision;
     options.stream = stream;
+    options.tuning = tuning;
     std::vector<FaceStream::Set> of_host;
     for (uint32_t p = 0; p < 2; ++p) {
       const std::vector<uint8_t>& pixels = decoded.emplace_back(make_faces(p));
@@ -125,8 +126,8 @@ struct Steps {
   std::vector<float> losses, gradients, weights;  // losses of every step, gradients of the first, weights of the last
 };
 
-Steps train(Device device, DType precision, int steps, bool checked = true) {
-  Session session(device, precision);
+Steps train(Device device, DType precision, int steps, bool checked = true, const Tuning& tuning = {}) {
+  Session session(device, precision, 0, tuning);
   Steps result;
   for (int i = 0; i < steps; ++i) {
     for (const float loss : session.run(checked)) result.losses.push_back(loss);
@@ -213,6 +214,40 @@ TEST_CASE("steps that are begun one after the other find their own faces", "[emu
     };
     CHECK(losses(2) == losses(0));
   }
+}
+
+TEST_CASE("a training step by chosen kernels learns the same", "[emulator][tuner]") {
+  const std::string file =
+      (std::filesystem::temp_directory_path() / ("doppel-step-" + std::to_string(getpid()) + ".json")).string();
+  std::filesystem::remove(file);
+  Tuning tuning;
+  tuning.candidates = Candidates::handwritten;
+  tuning.cache = file;
+  // As if the last of the list were the fastest: another tile and other parts than the model's.
+  tuning.seconds = [](const Operator& op) {
+    return op.choice() == op.choices(Stream{Device::emulator}).back() ? 1e-6 : 1e-3;
+  };
+  for (const DType precision : {DType::f32, DType::bf16}) {
+    INFO(name_of(precision));
+    const Steps model = train(Device::emulator, precision, 1, false);
+    const Steps chosen = train(Device::emulator, precision, 1, false, tuning);
+    const double loss_bound = precision == DType::f32 ? 5e-6 : 1e-3,
+                 gradient_bound = precision == DType::f32 ? 1e-5 : 1e-2;
+    REQUIRE(model.losses.size() == chosen.losses.size());
+    for (size_t i = 0; i < model.losses.size(); ++i)
+      CHECK(std::abs(chosen.losses[i] - model.losses[i]) <= loss_bound * model.losses[i]);
+    CHECK(distance(chosen.gradients, model.gradients) <= gradient_bound);
+    // Other kernels ran: some sum was taken in another order.
+    CHECK(chosen.gradients != model.gradients);
+
+    // From the file alone, bit for bit.
+    Tuning cached = tuning;
+    cached.seconds = [](const Operator&) -> double { throw std::logic_error("is timed again"); };
+    const Steps again = train(Device::emulator, precision, 1, false, cached);
+    CHECK(again.losses == chosen.losses);
+    CHECK(again.weights == chosen.weights);
+  }
+  std::filesystem::remove(file);
 }
 
 TEST_CASE("a run goes on on another device and back", "[emulator]") {

@@ -155,7 +155,7 @@ TEST_CASE("a run may compute values again without leaving its path", "[recompute
   StepOptions options = step_options(model);
   options.recompute = Recompute::on;
   const std::vector<ValueId> recomputed = plan_memory(options, 0, 0).recomputed;
-  Trainer plain(model, people, {}), again(model, people, {}, Device::cpu, recomputed);
+  Trainer plain(model, people, {}), again(model, people, {}, Device::cpu, {recomputed, {}});
   CHECK(again.training_step().program().arena_bytes() < plain.training_step().program().arena_bytes());
   for (int i = 0; i < 2; ++i) {
     plain.step();

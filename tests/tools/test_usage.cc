@@ -72,6 +72,7 @@ TEST_CASE("a wrong command line names what is wrong and the choices") {
   check_usage_error({"plan", "--faces", "-1"}, "--faces");
   check_usage_error({"plan", "lite"}, "lite");
   check_usage_error({"train", "a=a", "b=b", "-o", "m", "--device", "cuda:one"}, "cuda:N");
+  check_usage_error({"train", "a=a", "b=b", "-o", "m", "--conv", "fastest"}, "handwritten");
   check_usage_error({"extract", "a.mp4", "-o", "f", "--coverage", "nan"}, "--coverage");
   check_usage_error({"extract", "a.mp4", "-o", "f", "--every", "0"}, "--every");
   check_usage_error({"convert", "a.mp4", "-m", "m", "--to", "a", "-o", "b.mp4", "--mask-blur", "nan"}, "--mask-blur");
