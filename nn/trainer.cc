@@ -9,6 +9,9 @@
 namespace doppel {
 namespace {
 
+// AdaBelief's eps adds up in v, where the architectures' own, which are Adam's, would drown it (kernels/adam.h).
+constexpr float kBeliefEps = 1e-12f;
+
 // Mean colour of the middle of the face, 0..1: half of what the network sees, so that skin counts and not what is
 // behind it. From at most a few hundred faces.
 void mean_colour(const PersonFaces& person, int size, float inner, double* mean) {
@@ -34,6 +37,11 @@ StepOptions step_options(const ModelDescription& model) {
   Warp& warp = options.arch.warp;
   for (float* strength : {&warp.rotation, &warp.zoom, &warp.shift, &warp.jitter, &warp.brightness, &warp.contrast})
     *strength *= model.warp;
+  AdamOptions& adam = options.arch.adam;
+  adam.belief = model.optimizer == "adabelief";
+  if (adam.belief) adam.eps = kBeliefEps;
+  adam.moved = 1 - model.lr_dropout;
+  adam.clip_norm = model.clip;
   options.people = model.people;
   options.batch = model.batch;
   options.precision = model.precision == "bf16" ? DType::bf16 : DType::f32;

@@ -43,9 +43,9 @@ void add_train(CLI::App& app) {
     TrainCommand command;
     std::vector<std::string> people;
     uint64_t iterations = 0, seed = 0;
-    double minutes = 0, lr = 0, warp = 1;
+    double minutes = 0, lr = 0, warp = 1, lr_dropout = 0, clip = 0;
     int batch = 0;
-    std::string precision, face_memory;
+    std::string precision, face_memory, optimizer = "adam";
   };
   auto o = std::make_shared<Options>();
   CLI::App* sub = app.add_subcommand("train", "Learns two or more people from their face sets.");
@@ -78,6 +78,17 @@ void add_train(CLI::App& app) {
                       "learns faster, more carries over better between clips that differ")
           ->check(NumberRange(0, 4))
           ->capture_default_str();
+  auto* optimizer = sub->add_option("--optimizer", o->optimizer,
+                                    "adam, or adabelief: longer steps where the gradient stays what it was")
+                        ->check(CLI::IsMember({"adam", "adabelief"}))
+                        ->capture_default_str();
+  auto* lr_dropout = sub->add_option("--lr-dropout", o->lr_dropout,
+                                     "Part of the weights, others each time, that an iteration leaves as they are")
+                         ->check(NumberRange(0, 0.99))
+                         ->capture_default_str();
+  auto* clip = sub->add_option("--clip", o->clip, "Shorten gradients whose norm over all weights is larger; 0: never")
+                   ->check(NumberRange(0, 1e6))
+                   ->capture_default_str();
   auto* seed = sub->add_option("--seed", o->seed, "What the random numbers start from [1]");
   auto* precision =
       sub->add_option("--precision", o->precision, "bf16 or fp32 [bf16 where the card or the processor has it]")
@@ -115,6 +126,9 @@ void add_train(CLI::App& app) {
     if (batch->count()) c.batch = o->batch;
     if (lr->count()) c.lr = o->lr;
     if (warp->count()) c.warp = o->warp;
+    if (optimizer->count()) c.optimizer = o->optimizer;
+    if (lr_dropout->count()) c.lr_dropout = o->lr_dropout;
+    if (clip->count()) c.clip = o->clip;
     if (seed->count()) c.seed = o->seed;
     if (face_memory->count()) c.face_memory = parse_bytes(o->face_memory);
     if (precision->count()) c.precision = o->precision;

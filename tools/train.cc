@@ -71,6 +71,10 @@ ModelDescription describe_model(const TrainCommand& c, const std::vector<FaceSet
     if (c.seed && *c.seed != m.seed)
       throw UsageError("--seed: " + c.model + " was started with --seed " + std::to_string(m.seed) +
                        "; leave --seed out, or train into a new folder");
+    // Their second moments are not of one kind: AdaBelief's would send Adam leaping.
+    if (c.optimizer && *c.optimizer != m.optimizer)
+      throw UsageError("--optimizer: " + c.model + " was started with --optimizer " + m.optimizer +
+                       "; leave --optimizer out, or train into a new folder");
   } else {
     const Architecture a = architecture(c.arch);
     m.architecture = a.name;
@@ -86,6 +90,9 @@ ModelDescription describe_model(const TrainCommand& c, const std::vector<FaceSet
   if (c.batch) m.batch = *c.batch;
   if (c.lr) m.lr = float(*c.lr);
   if (c.warp) m.warp = float(*c.warp);
+  if (c.optimizer) m.optimizer = *c.optimizer;
+  if (c.lr_dropout) m.lr_dropout = float(*c.lr_dropout);
+  if (c.clip) m.clip = float(*c.clip);
   if (c.precision) m.precision = *c.precision;
   return m;
 }

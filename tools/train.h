@@ -21,6 +21,8 @@ struct TrainCommand {
   std::optional<int> batch;            // what is not given is the architecture's, or the model's when resuming
   std::optional<double> lr;
   std::optional<double> warp;  // strength of the augmentation, 1 is the architecture's
+  std::optional<std::string> optimizer;
+  std::optional<double> lr_dropout, clip;  // ModelDescription of nn/checkpoint.h
   std::optional<uint64_t> seed;
   std::optional<std::string> precision;
   // For the decoded face sets: of the device that trains, so on the CPU of the machine's; bytes. What is not given is

@@ -126,6 +126,30 @@ TEST_CASE("faces in a file train as faces in memory do") {
   CHECK(snapshot(folder / "file").size() == snapshot(folder / "memory").size());
 }
 
+TEST_CASE("a model remembers how its weights are moved") {
+  const TemporaryFolder folder;
+  const auto with_options = [&](const std::string& model, const std::string& iterations) {
+    std::vector<std::string> arguments = train(model, iterations);
+    for (const char* option : {"--optimizer", "adabelief", "--lr-dropout", "0.25", "--clip", "0.5"})
+      arguments.push_back(option);
+    return arguments;
+  };
+  REQUIRE(run_doppel(with_options(folder / "once", "2")).code == 0);
+  REQUIRE(run_doppel(with_options(folder / "twice", "1")).code == 0);
+  REQUIRE(run_doppel(train(folder / "twice", "2")).code == 0);
+  const std::string once = read_bytes(folder / "once/weights-2.safetensors");
+  CHECK(once == read_bytes(folder / "twice/weights-2.safetensors"));
+  CHECK(once != read_bytes(stage().model + "/weights-2.safetensors"));
+  CHECK(contains(run_doppel({"info", folder / "twice"}).out,
+                 "adabelief, learning-rate dropout 0.25, gradients clipped to 0.500"));
+
+  std::vector<std::string> other = train(folder / "twice", "3");
+  other.insert(other.end(), {"--optimizer", "adam"});
+  const Outcome refused = run_doppel(other);
+  CHECK(refused.code == 2);
+  CHECK(contains(refused.err, "--optimizer adabelief"));
+}
+
 TEST_CASE("Ctrl-C saves, and the same command goes on") {
   const TemporaryFolder folder;
   RunOptions soon;

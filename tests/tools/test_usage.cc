@@ -63,6 +63,10 @@ TEST_CASE("a wrong command line names what is wrong and the choices") {
   check_usage_error({"train", "a=a", "b=b", "-o", "m", "--lr", "0"}, "--lr");
   check_usage_error({"train", "a=a", "b=b", "-o", "m", "--batch", "-3"}, "--batch");
   check_usage_error({"train", "a=a", "b=b", "-o", "m", "--iterations", "1e400"}, "--iterations");
+  check_usage_error({"train", "a=a", "b=b", "-o", "m", "--optimizer", "sgd"}, "adabelief");
+  check_usage_error({"train", "a=a", "b=b", "-o", "m", "--lr-dropout", "1"}, "--lr-dropout");
+  check_usage_error({"train", "a=a", "b=b", "-o", "m", "--clip", "-1"}, "--clip");
+  check_usage_error({"train", "a=a", "b=b", "-o", "m", "--clip", "nan"}, "--clip");
   for (const std::string memory : {"0", "-1G", "8X", "G", "nan", "1e30T", ""})
     check_usage_error({"plan", "--memory", memory}, "--memory");
   for (const std::string memory : {"0", "-2G", "much", ""})
