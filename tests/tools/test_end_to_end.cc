@@ -56,6 +56,21 @@ TEST_CASE("info tells what things are") {
   CHECK(contains(picture.out, "not marked"));
 }
 
+TEST_CASE("training that computes values again leaves the same model, and says what it costs") {
+  const TemporaryFolder folder;
+  const auto weights = [&](const std::string& recompute) {
+    std::vector<std::string> arguments = train(folder / recompute, "2");
+    arguments.insert(arguments.end(), {"--recompute", recompute});
+    const Outcome outcome = run_doppel(arguments);
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.code == 0);
+    CHECK(contains(outcome.err, "% more FLOPs") == (recompute == "on"));
+    return read_bytes(folder / (recompute + "/weights-2.safetensors"));
+  };
+  const bool same = weights("on") == weights("off");
+  CHECK(same);
+}
+
 TEST_CASE("convert keeps every frame, changes the face, and marks what it wrote") {
   const TemporaryFolder folder;
   const Outcome outcome =
