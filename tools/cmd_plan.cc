@@ -64,7 +64,7 @@ void run(const PlanCommand& c) {
     Json j = Json::object();
     j.set("arch", c.arch).set("people", c.people).set("batch", options.batch).set("precision", precision);
     j.set("device", c.device).set("faces", c.faces).set("size", c.size).set("bytes", bytes);
-    j.set("face_sets_on_disk", plan.faces.disk);
+    j.set("face_sets_on_disk", plan.faces.disk).set("face_sets_that_stream", plan.faces.streaming());
     j.set("memory", memory).set("fits", total <= memory).set("largest_batch", largest);
     std::printf("%s\n", j.dump(2).c_str());
     return;
@@ -73,6 +73,8 @@ void run(const PlanCommand& c) {
               precision.c_str(), c.device.c_str());
   for (const auto& [name, count] : plan.parts()) print_row(name, count);
   print_row("in all", total);
+  if (plan.faces.streaming() > 0)
+    std::printf("%-16s %12d of %d\n", "sets that stream", plan.faces.streaming(), c.people);
   if (plan.faces.disk > 0) print_row("face sets: disk", plan.faces.disk);
   std::printf("\n");
   print_row(c.memory.empty() ? "there are" : "given", memory);

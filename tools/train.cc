@@ -106,8 +106,8 @@ FacePlacement check_memory(const TrainCommand& c, const ModelDescription& m, Dev
                      std::to_string((plan.faces.device >> 20) + 1) + "M, or a smaller --batch");
   if (plan.device() > there) {
     const int fits = largest_batch(options, faces, Trainer::kPreviewRows, there);
-    throw Error("--batch " + std::to_string(m.batch) + " needs more memory than the " + mib_text(there) +
-                " there are" + (card ? " on the card; " : "; ") +
+    throw Error("--batch " + std::to_string(m.batch) + " needs more memory than the " + mib_text(there) + " there are" +
+                (card ? " on the card; " : "; ") +
                 (fits > 0 ? "--batch " + std::to_string(fits) + " would fit"
                           : "not even --batch 1 fits: use fewer people or faces, or --arch lite"));
   }
