@@ -142,8 +142,8 @@ std::string to_string(const MemoryPlan& plan) {
   }
   if (plan.on_card) text += "; of all this " + mib_text(plan.device()) + " on the card";
   if (const int streaming = plan.faces.streaming(); streaming > 0)
-    text += "; of " + std::to_string(plan.faces.streams.size()) + " face sets " + std::to_string(streaming) +
-            (streaming == 1 ? " does" : " do") + " not fit and come from the host step by step";
+    text += "; face sets that stream from the host: " + std::to_string(streaming) + " of " +
+            std::to_string(plan.faces.streams.size());
   if (plan.faces.disk > 0) text += "; face sets of " + mib_text(plan.faces.disk) + " are in a file beside the model";
   return text;
 }
