@@ -33,8 +33,15 @@ StepBytes foreseen(const StepOptions& options, const std::shared_ptr<ParameterLa
   return {value_bytes(TrainingStep::traced(options, layout)), size_t(to + slope * (options.batch - kLineTo))};
 }
 
-// All but the step itself and the face sets.
-MemoryPlan around(const StepOptions& options, const std::shared_ptr<ParameterLayout>& layout, int preview_rows) {
+// With no more of a device that is not the host than `budget`, or than streaming takes.
+FacePlacement placed(FaceSets faces, const StepOptions& options, size_t budget) {
+  faces.device_budget = std::min(faces.device_budget, budget);
+  return place_faces(faces, options.batch, options.arch.warp.face_size, options.stream.device);
+}
+
+// All but the step itself, with all face sets streaming that can.
+MemoryPlan around(const StepOptions& options, const std::shared_ptr<ParameterLayout>& layout, const FaceSets& faces,
+                  int preview_rows) {
   const size_t arena = layout->elements * sizeof(float);
   MemoryPlan plan;
   plan.parameters = plan.gradients = arena;
@@ -42,6 +49,7 @@ MemoryPlan around(const StepOptions& options, const std::shared_ptr<ParameterLay
   if (options.precision == DType::bf16) plan.copies = arena / 2;
   if (options.arch.adam.ema_decay > 0) plan.average = arena;
   plan.on_card = options.stream.device == Device::cuda;
+  plan.faces = placed(faces, options, 0);
   if (preview_rows > 0) {
     plan.preview = Inference(options.arch, layout, options.people, preview_rows * int(options.people.size()),
                              preview_precision(options), true)
@@ -56,17 +64,6 @@ void add_step(MemoryPlan& plan, const StepBytes& bytes) {
   plan.activations = bytes.values;
   plan.workspace = bytes.workspace;
   plan.process = resident_memory();  // the kernels that planning compiled are part of it now
-}
-
-void add_faces(MemoryPlan& plan, const StepOptions& options, FaceSets faces, size_t limit) {
-  const auto place = [&](size_t budget) {
-    faces.device_budget = budget;
-    return place_faces(faces, options.batch, options.arch.warp.face_size, options.stream.device);
-  };
-  const size_t budget = faces.device_budget;
-  plan.faces = place(0);
-  const size_t beside = plan.device() - plan.faces.device;
-  plan.faces = place(std::min(budget, limit - std::min(limit, beside)));
 }
 
 }  // namespace
@@ -86,17 +83,18 @@ std::vector<std::pair<std::string, size_t>> MemoryPlan::parts() const {
 
 MemoryPlan plan_memory(const StepOptions& options, const FaceSets& faces, int preview_rows, size_t limit) {
   const auto layout = declare_parameters(options.arch, options.people);
-  MemoryPlan plan = around(options, layout, preview_rows);
+  MemoryPlan plan = around(options, layout, faces, preview_rows);
   plan.activations = value_bytes(TrainingStep::traced(options, layout));
   add_step(plan, plan.device() > limit ? foreseen(options, layout) : planned(options, options.batch, layout));
-  add_faces(plan, options, faces, limit);
+  // Sets are copied to the device as far as the rest leaves room.
+  const size_t others = plan.device() - plan.faces.device;
+  plan.faces = placed(faces, options, limit - std::min(limit, others));
   return plan;
 }
 
-int largest_batch(StepOptions options, FaceSets faces, int preview_rows, size_t limit) {
+int largest_batch(StepOptions options, const FaceSets& faces, int preview_rows, size_t limit) {
   const auto layout = declare_parameters(options.arch, options.people);
-  MemoryPlan plan = around(options, layout, preview_rows);
-  faces.device_budget = 0;
+  MemoryPlan plan = around(options, layout, faces, preview_rows);
   int fits = 0, too_many = kMostBatch + 1;
   // The bytes of a step are nearly base + slope * batch, so each guess is where the line through the last two plans
   // meets the limit.
@@ -104,7 +102,7 @@ int largest_batch(StepOptions options, FaceSets faces, int preview_rows, size_t 
   for (int guess = kLineTo; too_many - fits > 1;) {
     options.batch = guess;
     add_step(plan, foreseen(options, layout));
-    add_faces(plan, options, faces, limit);
+    plan.faces = placed(faces, options, 0);
     const size_t total = plan.device();
     (total <= limit ? fits : too_many) = guess;
     const double bytes = double(plan.activations + plan.workspace + plan.faces.device);

@@ -46,7 +46,7 @@ MemoryPlan plan_memory(const StepOptions& options, const FaceSets& faces, int pr
 // The largest batch (samples per person, at most kMostBatch) whose plan needs at most `limit` of the steps' device; 0
 // when not even 1 does. On a device that is not the host all face sets may stream for it.
 constexpr int kMostBatch = 1 << 20;
-int largest_batch(StepOptions options, FaceSets faces, int preview_rows, size_t limit);
+int largest_batch(StepOptions options, const FaceSets& faces, int preview_rows, size_t limit);
 
 // What a run of this process may have in all: what is free, and what the process holds already (which the plan counts).
 size_t memory_there();
