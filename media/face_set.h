@@ -66,8 +66,8 @@ struct FaceSet {
 
   // Of all crops, decoded.
   size_t pixel_bytes() const { return faces.size() * size_t(header.size) * size_t(header.size) * 3; }
-  // Decodes them into pixels [faces.size(), size, size, 3], on all cores. loaded(begin, end), if given, is called in the
-  // calling thread for some hundred faces after the other, which are then there; it may change them, and ends the
+  // Decodes them into pixels [faces.size(), size, size, 3], on all cores. loaded(begin, end), if given, is called in
+  // the calling thread for some hundred faces after the other, which are then there; it may change them, and ends the
   // loading by throwing. Throws Error naming the crop that is altered, cut short or of another size.
   void load_pixels(uint8_t* pixels, const std::function<void(size_t begin, size_t end)>& loaded = {}) const;
 };

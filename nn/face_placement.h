@@ -5,6 +5,7 @@
 // when they are too large for it together, of the smaller ones, and the others stream (nn/face_stream.h).
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -25,6 +26,8 @@ struct FacePlacement {
   size_t host = 0;            // of memory: decoded sets, and the host's part of staging
   size_t disk = 0;            // the file of decoded sets
   size_t device = 0;          // copies and staging memory on a device that is not the host
+
+  int streaming() const { return int(std::count(streams.begin(), streams.end(), true)); }
 };
 
 // For steps of `batch` samples of each person on `device`, of faces of face_size squared. When not even streaming stays

@@ -19,6 +19,7 @@ MemoryPlan around(const StepOptions& options, const std::shared_ptr<ParameterLay
   if (options.precision == DType::bf16) plan.copies = arena / 2;
   if (options.arch.adam.ema_decay > 0) plan.average = arena;
   plan.on_card = options.stream.device == Device::cuda;
+  plan.faces = placed(faces, options, 0);
   if (preview_rows > 0) {
     plan.preview = Inference(options.arch, layout, options.people, preview_rows * int(options.people.size()),
                              preview_precision(options), true)
@@ -141,9 +142,9 @@ std::string to_string(const MemoryPlan& plan) {
     before = ", ";
   }
   if (plan.on_card) text += "; of all this " + mib_text(plan.device()) + " on the card";
-  if (const auto streams = std::count(plan.faces.streams.begin(), plan.faces.streams.end(), true); streams > 0)
-    text += "; of " + std::to_string(plan.faces.streams.size()) + " face sets " + std::to_string(streams) +
-            " do not fit and are fetched step by step";
+  if (const int streaming = plan.faces.streaming(); streaming > 0)
+    text += "; face sets that stream from the host: " + std::to_string(streaming) + " of " +
+            std::to_string(plan.faces.streams.size());
   if (plan.faces.disk > 0) text += "; face sets of " + mib_text(plan.faces.disk) + " are in a file beside the model";
   return text;
 }

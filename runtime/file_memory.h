@@ -1,5 +1,5 @@
-// Memory of the host that lies in a file: for what is larger than the machine's memory and read a little at a time. What
-// is in use stays in memory as long as there is room, the rest is read from the disk when it is touched.
+// Memory of the host that lies in a file: for what is larger than the machine's memory and read a little at a time.
+// What is in use stays in memory as long as there is room, the rest is read from the disk when it is touched.
 #pragma once
 
 #include <cstddef>

@@ -100,6 +100,7 @@ void print_json(const PlanCommand& c, const Forecast& f) {
   j.set("arch", c.arch).set("people", c.people).set("batch", f.options.batch).set("precision", f.precision());
   j.set("device", f.device()).set("faces", c.faces).set("size", c.size).set("bytes", bytes);
   j.set("bytes_on_device", f.plan.device()).set("face_sets_on_disk", f.plan.faces.disk);
+  j.set("face_sets_that_stream", f.plan.faces.streaming());
   j.set("recomputed_values", f.plan.recomputed.size()).set("more_flops", f.plan.more_flops());
   j.set("memory", f.memory).set("fits", f.fits());
   j.set("largest_batch", f.largest).set("largest_batch_recomputed", f.largest_recomputed);
@@ -120,6 +121,8 @@ void print_table(const PlanCommand& c, const Forecast& f) {
   for (const auto& [name, count] : f.plan.parts()) print_row(name, count);
   print_row("in all", f.plan.total());
   if (f.plan.on_card) print_row("on the card", f.plan.device());
+  if (f.plan.faces.streaming() > 0)
+    std::printf("%-16s %12d of %d\n", "sets that stream", f.plan.faces.streaming(), c.people);
   if (f.plan.faces.disk > 0) print_row("face sets: disk", f.plan.faces.disk);
   if (!f.plan.recomputed.empty()) std::printf("%s\n", recomputation_text(f.plan).c_str());
   std::printf("\n");

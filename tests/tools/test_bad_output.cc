@@ -87,18 +87,25 @@ TEST_CASE("face sets for which there is room neither in memory nor on the disk a
   CHECK(fs::is_empty(folder / "model"));
 }
 
-TEST_CASE("memory for faces that not even two iterations' fit into is wrong usage") {
+TEST_CASE("memory for faces is kept to, and memory that not even two iterations' faces fit into is wrong usage") {
   const TemporaryFolder folder;
-  std::vector<std::string> arguments = train(folder / "model", "1");
-  arguments.insert(arguments.end(), {"--device", "emulator", "--face-memory", "1500K"});
-  const Outcome outcome = run_doppel(arguments);
-  CAPTURE(outcome.err);
-  CHECK(outcome.code == 2);
-  const auto said = lines(outcome.err);
+  const auto with = [&](const std::string& memory) {
+    return run_doppel({"train", "a=" + stage().a_faces, "b=" + stage().b_faces, "-o", folder / "model", "--batch", "1",
+                       "--iterations", "1", "--precision", "fp32", "--device", "emulator", "--face-memory", memory});
+  };
+  // A face is 192 KiB: for two people two iterations' are 768 KiB, and a set of 12 and two iterations' 2688 KiB.
+  const Outcome little = with("767K");
+  CAPTURE(little.err);
+  CHECK(little.code == 2);
+  const auto said = lines(little.err);
   REQUIRE(said.size() == 2);
-  // Two iterations, two people, two samples of each, 256 x 256 x 3.
   CHECK(contains(said[0], "--face-memory"));
-  CHECK(contains(said[0], "at least 2M"));
+  CHECK(contains(said[0], "at least 1M"));
+
+  const Outcome enough = with("2688K");
+  CAPTURE(enough.err);
+  CHECK(enough.code == 0);
+  CHECK(contains(enough.err, "stream from the host: 1 of 2"));
 }
 
 TEST_CASE("a name that the model does not know gives the names it knows") {

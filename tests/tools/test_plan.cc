@@ -121,6 +121,32 @@ TEST_CASE("a plan for too little memory says so") {
   CHECK(contains(outcome.out, "not even 1"));
 }
 
+TEST_CASE("face sets that are too large for memory are planned on the disk") {
+  const double set = 60000.0 * 256 * 256 * 3;
+  const doppel::Json j = plan({"--batch", "4", "--precision", "fp32", "--faces", "60000", "--memory", "8G"});
+  CHECK(bytes(j, "face_sets") == 0);
+  CHECK(j.at("face_sets_on_disk").number() == 2 * set);
+  CHECK(j.at("fits").boolean());
+  CHECK(j.at("largest_batch").number() > 4);
+  const Outcome table = run_doppel({"plan", "--batch", "4", "--faces", "60000", "--memory", "8G"});
+  CHECK(contains(table.out, "face sets: disk "));
+
+  const doppel::Json small = plan({"--batch", "4", "--precision", "fp32", "--faces", "100", "--memory", "8G"});
+  CHECK(small.at("face_sets_on_disk").number() == 0);
+  CHECK(small.at("face_sets_that_stream").number() == 0);
+}
+
+TEST_CASE("a face set that does not fit on a device of its own streams") {
+  // The host's copies leave room for a copy of one set and no more.
+  const double set = 10700.0 * 256 * 256 * 3;
+  const doppel::Json j = plan({"--device", "emulator", "--batch", "4", "--faces", "10700", "--memory", "8G"});
+  const double face = 256 * 256 * 3, staging = 2 * 4 * face;
+  CHECK(bytes(j, "face_sets") == 3 * set + 2 * staging);
+  CHECK(j.at("face_sets_that_stream").number() == 1);
+  CHECK(j.at("face_sets_on_disk").number() == 0);
+  CHECK(j.at("fits").boolean());
+}
+
 TEST_CASE("a plan for the emulator needs no time on it") {
   const doppel::Json j = plan({"--device", "emulator", "--batch", "64", "--arch", "original", "--faces", "0"});
   CHECK(j.at("device").text() == "emulator");
