@@ -78,6 +78,7 @@ Architecture tiny() {
   a.shared = {{16}};
   a.up = {{16}, {8}};
   a.batch = 1;
+  a.decay = false;  // how far a run is to go does not change how it begins
   return a;
 }
 

@@ -21,7 +21,8 @@ StepDriver::StepDriver(TrainingStep& step, ParameterStore& store, int people, St
 StepDriver::~StepDriver() {
   try {
     wait(stream_);
-  } catch (const std::exception&) {  // told to whoever asked for the losses
+  } catch (const std::exception&) {
+    // A device that failed is told of where the losses are asked for, and a lost one does no more harm to our memory.
   }
 }
 

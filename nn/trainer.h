@@ -46,7 +46,8 @@ class Trainer {
   void resume(const std::string& folder);
 
   // One iteration. On a card it has only been begun when this returns, and what is told of losses is up to
-  // StepDriver::kLag iterations old. Throws Error when a loss is no longer finite. `checked` runs node by node, looks
+  // StepDriver::kLag iterations old. Throws Error when a loss is no longer finite, DeviceError (kernels/device_error.h)
+  // when the device has failed: then this object is good for nothing but its destructor. `checked` runs node by node, looks
   // at every output, and waits.
   void step(bool checked = false);
   bool finished() const;
@@ -58,13 +59,15 @@ class Trainer {
   const std::vector<TrainingStep::Loss>& losses() const { return losses_; }
   // The same, averaged over the last hundred or so.
   const std::vector<float>& smooth_losses() const { return smooth_; }
+  // Iterations whose losses have come back; on a card model().iterations may be up to StepDriver::kLag more.
+  uint64_t known() const { return known_; }
   const ModelDescription& model() const { return model_; }
   TrainingStep& training_step() { return *step_; }
   const ParameterStore& store() const { return store_; }
   // In which the steps run.
   Stream stream() const { return stream_; }
 
-  // Settles first.
+  // Settles first. When the device fails on the way, the checkpoint that was there stands.
   void save(const std::string& folder);
   // Some faces of each person: input, reconstruction, each swap, by the weights that a swap would use.
   Image preview();

@@ -37,7 +37,7 @@ void* map_memory(size_t bytes) {
 }
 
 void* allocate_emulated(size_t bytes) {
-  emulator::begin(emulator::Operation::allocation);
+  emulator::fate_of(emulator::Operation::allocation);
   if (!emulator::take_memory(bytes)) throw OutOfMemory(bytes, "of the emulator", emulator::free_memory());
   void* p = nullptr;
   try {

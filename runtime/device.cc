@@ -75,7 +75,7 @@ DeviceStream::~DeviceStream() {
 
 void wait(Stream stream) {
   if (stream.device == Device::cuda) card::wait_for_stream(stream.handle);
-  if (stream.device == Device::emulator) emulator::begin(Operation::wait);
+  if (stream.device == Device::emulator) emulator::fate_of(Operation::wait);
 }
 
 DeviceEvent::DeviceEvent(Device device) : device_(device) {
@@ -90,13 +90,13 @@ void DeviceEvent::record(Stream stream) {
   if (device_ == Device::cuda)
     card::record(handle_, stream.handle);
   else if (device_ == Device::emulator)
-    emulator::begin(Operation::record);
+    emulator::fate_of(Operation::record);
   time_ = std::chrono::steady_clock::now();
 }
 
 void DeviceEvent::wait() const {
   if (device_ == Device::cuda) card::wait_for_event(handle_);
-  if (device_ == Device::emulator) emulator::begin(Operation::wait);
+  if (device_ == Device::emulator) emulator::fate_of(Operation::wait);
 }
 
 void DeviceEvent::order(Stream stream) const {
@@ -142,7 +142,7 @@ PinnedBuffer::~PinnedBuffer() {
 void upload(void* device, const void* host, size_t bytes, Stream stream) {
   if (bytes == 0) return;
   if (stream.device == Device::cuda) return card::upload(device, host, bytes, stream.handle);
-  if (stream.device == Device::emulator && emulator::begin(Operation::upload) == Fate::left_out) return;
+  if (stream.device == Device::emulator && emulator::fate_of(Operation::upload) == Fate::left_out) return;
   const emulator::OpenMemory open;
   std::memcpy(device, host, bytes);
 }
@@ -150,7 +150,7 @@ void upload(void* device, const void* host, size_t bytes, Stream stream) {
 void download(void* host, const void* device, size_t bytes, Stream stream) {
   if (bytes == 0) return;
   if (stream.device == Device::cuda) return card::download(host, device, bytes, stream.handle);
-  const Fate fate = stream.device == Device::emulator ? emulator::begin(Operation::download) : Fate::done;
+  const Fate fate = stream.device == Device::emulator ? emulator::fate_of(Operation::download) : Fate::done;
   // What a copy that was not made leaves is anything; this is at least nobody's data: 0x7F7F7F7F is 3.4e38.
   if (fate == Fate::left_out) return void(std::memset(host, 0x7F, bytes));
   const emulator::OpenMemory open;

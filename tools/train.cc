@@ -6,7 +6,9 @@
 #include <cstdio>
 #include <filesystem>
 #include <map>
+#include <optional>
 
+#include "kernels/device_error.h"
 #include "media/face_set.h"
 #include "media/picture.h"
 #include "nn/swapper.h"
@@ -18,6 +20,7 @@
 #include "runtime/kernel_cache.h"
 #include "tools/progress.h"
 #include "tools/training_faces.h"
+#include "tools/trusted_device.h"
 
 namespace doppel {
 namespace {
@@ -176,15 +179,21 @@ void check_command(const TrainCommand& c) {
     if (seen[name]++) throw UsageError("train: " + name + " is named twice; give every person a name of their own");
 }
 
-}  // namespace
+// How far a run has come.
+struct Progressed {
+  uint64_t done = 0;              // iterations whose losses are known
+  std::optional<uint64_t> saved;  // the iteration that the model's folder holds
+};
 
-void run_training(const TrainCommand& c) {
+void train(const TrainCommand& c, Progressed& at) {
   check_command(c);
-  const Device device = choose_device(c.device);
+  const Device device = trusted_device(c.device);
   check_folder(c.model);
   const bool resuming = model_exists(c.model);
   const std::vector<FaceSet> sets = load_sets(c);
   const ModelDescription model = describe_model(c, sets, resuming, device);
+  at.done = model.iterations;
+  if (resuming) at.saved = model.iterations;
 
   if (device == Device::cuda) std::fprintf(stderr, "trains on the card: %s\n", describe(device).c_str());
   const MemoryPlan plan = check_memory(c, model, device, sets);
@@ -213,12 +222,14 @@ void run_training(const TrainCommand& c) {
   Progress progress("train", int64_t(end.iterations), "iterations", int64_t(model.iterations));
   if (!resuming) {
     trainer.save(c.model);  // a whole checkpoint from the first moment on
+    at.saved = model.iterations;
   }
   auto saved = Clock::now(), shown = Clock::now();
   const auto start = Clock::now();
   const uint64_t first = model.iterations;
   while (!trainer.finished() && !interrupted()) {
     trainer.step(c.checked);
+    at.done = trainer.known();
     const uint64_t done = trainer.model().iterations;
     char rate[48];
     std::snprintf(rate, sizeof rate, ", %.0f samples/s", double(done - first) * double(samples) / since(start));
@@ -230,15 +241,36 @@ void run_training(const TrainCommand& c) {
     }
     if (since(saved) > c.save_every) {
       trainer.save(c.model);
+      at.saved = trainer.model().iterations;
       saved = Clock::now();
     }
   }
   trainer.save(c.model);
+  at = {trainer.known(), trainer.model().iterations};
   write_preview(c.model, trainer);
   progress.finish(int64_t(trainer.model().iterations), loss_note(trainer));
   if (interrupted())
     throw Interrupted("stopped after iteration " + std::to_string(trainer.model().iterations) + "; " + c.model +
                       " is saved, the same command goes on");
+}
+
+}  // namespace
+
+void run_training(const TrainCommand& c) {
+  Progressed at;
+  const auto stands = [&] {
+    return "; " + c.model +
+           (at.saved ? " holds iteration " + std::to_string(*at.saved) + ", the same command goes on from there"
+                     : " holds no checkpoint yet");
+  };
+  try {
+    train(c, at);
+  } catch (const DeviceError& e) {
+    throw Error((c.device == "emulator" ? "the emulator" : "the card") + std::string(" failed after iteration ") +
+                std::to_string(at.done) + ": " + e.what() + stands());
+  } catch (const OutOfMemory& e) {
+    throw OutOfMemory(e.what() + stands());
+  }
 }
 
 }  // namespace doppel

@@ -37,7 +37,8 @@ struct TrainCommand {
   bool checked = false;  // look at every node's output
 };
 
-// Trains until the end that was asked for; saves then and on Ctrl-C. Throws Error, UsageError, Interrupted.
+// Trains until the end that was asked for; saves then and on Ctrl-C. Throws Error, UsageError, Interrupted. When the
+// device fails or its memory runs out, the error says which iteration the model's folder holds, whole.
 void run_training(const TrainCommand& command);
 
 }  // namespace doppel

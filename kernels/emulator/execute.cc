@@ -98,7 +98,7 @@ void execute(const Launch& launch) {
   if (count > 0x7FFFFFFFu)
     throw KernelError(Defect::launch, std::string(name_of(Defect::launch)) + ": kernel " + launch.kernel + ": " +
                                           std::to_string(count) + " blocks are more than the emulator runs");
-  if (begin(Operation::launch) == Fate::left_out) return;
+  if (fate_of(Operation::launch) == Fate::left_out) return;
   const OpenMemory open;
   const std::vector<uint32_t> order = block_order(uint32_t(count));
   const uint32_t first_serial = blocks_ever.fetch_add(uint32_t(count));

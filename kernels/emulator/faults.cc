@@ -54,7 +54,7 @@ std::vector<Operation> Faults::operations() const {
   return s.operations;
 }
 
-Fate begin(Operation operation) {
+Fate fate_of(Operation operation) {
   State& s = state();
   if (!s.planted.load(std::memory_order_relaxed)) return Fate::done;
   const std::lock_guard lock(s.mutex);

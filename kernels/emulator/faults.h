@@ -38,7 +38,7 @@ class Faults {
 
 enum class Fate { done, left_out, corrupted };
 // What is to become of the operation that begins. Throws DeviceError when the device is lost. Of any thread.
-Fate begin(Operation operation);
+Fate fate_of(Operation operation);
 
 // Memory of the device. take_memory() is false, and nothing taken, when there is not so much.
 bool take_memory(size_t bytes);

@@ -232,6 +232,27 @@ TEST_CASE("a training run moves from device to device", "[trainer][emulator]") {
   }
 }
 
+TEST_CASE("a run allocates nothing on its device after the first step", "[trainer][emulator]") {
+  Run run;
+  ModelDescription model = lite("fp32");
+  model.architecture = "tiny";
+  for (const Device device : testing::devices()) {
+    if (device == Device::cpu) continue;
+    INFO(testing::name_of(device));
+    Folder folder;
+    const uint64_t before = device_allocations();
+    Trainer trainer = run.trainer(model, {}, device);
+    trainer.step();
+    const uint64_t made = device_allocations();
+    CHECK(made > before);
+    for (int i = 0; i < 3; ++i) trainer.step();
+    trainer.save(folder.path);
+    trainer.preview();
+    trainer.step();
+    CHECK(device_allocations() == made);
+  }
+}
+
 TEST_CASE("training learns, and a swapper runs what was saved", "[trainer]") {
   Run run;
   Trainer trainer = run.trainer(lite("fp32"));
