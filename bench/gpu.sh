@@ -180,7 +180,7 @@ sanitize() {
   if [ $rehearse ]; then
     check "$1" test_kernels 60 sanitizer.log env DOPPEL_TEST_BACKENDS=emulator "$build/tests/test_kernels" -d yes "$2"
   elif command -v compute-sanitizer >/dev/null; then
-    check "$1" test_kernels 110 sanitizer.log env DOPPEL_TEST_BACKENDS=cuda compute-sanitizer --tool "$1" \
+    check "$1" test_kernels 100 sanitizer.log env DOPPEL_TEST_BACKENDS=cuda compute-sanitizer --tool "$1" \
       --error-exitcode 9 --print-limit 20 "$build/tests/test_kernels" -d yes "$2"
   else
     row "$1" "did not run" 0 "there is no compute-sanitizer"
@@ -195,9 +195,9 @@ if [ $rehearse ]; then
   sanitize memcheck "[finish]"
 else
   check test_instructions test_card 60 tests.log "$build/tests/test_card" -d yes
-  check test_kernels test_kernels 120 tests.log "$build/tests/test_kernels" -d yes
+  check test_kernels test_kernels 100 tests.log env DOPPEL_TEST_BACKENDS=cuda "$build/tests/test_kernels" -d yes
   check test_runtime test_runtime 60 tests.log "$build/tests/test_runtime" -d yes
-  check test_nn test_nn 120 tests.log "$build/tests/test_nn" -d yes
+  check test_nn test_nn 100 tests.log "$build/tests/test_nn" -d yes "[emulator]"
   for tool in memcheck racecheck initcheck synccheck; do sanitize $tool "~[vendor]"; done
 fi
 wait
@@ -229,8 +229,8 @@ else
   if needs bench_step "$build/bench_step"; then
     part bench_step 60 step.log bench_step.json "$build/bench_step" --device $device --seconds 1.5 --json --profile
   fi
-  peer peers_original 120 --device cuda --arch original --precision bf16 --rounds 3 --seconds 1.5 \
-    --compile default --compile-seconds 50
+  peer peers_original 130 --device cuda --arch original --precision bf16 --rounds 3 --seconds 1.5 \
+    --compile default --compile-seconds 45
   if needs bench_kernels "$build/bench_kernels"; then
     part bench_kernels 70 kernels.log bench_kernels.json "$build/bench_kernels" --seconds 0.02 --json
   fi
