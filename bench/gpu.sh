@@ -107,6 +107,10 @@ card() { nvidia-smi --query-gpu="$1" --format=csv,noheader --id=0 2>/dev/null | 
 name=emulator architecture=
 if [ ! $rehearse ]; then
   name=$(card name) architecture=$(card compute_cap | tr -d .)
+  if [ -z "$name" ]; then
+    echo "gpu: nvidia-smi shows no card here; with --rehearse the emulator stands in for one" >&2
+    exit 1
+  fi
 fi
 if [ -z "$commit" ]; then
   commit=$(git -C "$home" describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
@@ -120,7 +124,7 @@ for python in python3 /usr/bin/python3; do
   fi
 done
 {
-  printf 'device\t%s\n' "${name:-no card}"
+  printf 'device\t%s\n' "$name"
   printf 'driver\t%s\n' "$(card driver_version)"
   printf 'memory\t%s\n' "$(card memory.total)"
   printf 'cuda\t%s\n' "$(nvcc --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/\1/p')"
@@ -142,7 +146,7 @@ if [ $rehearse ]; then
   tests+=(test_emulator)
 else
   # Another compiler may warn of other things.
-  options+=(-DDOPPEL_CUDA=ON -DDOPPEL_WERROR=OFF -DCMAKE_CUDA_ARCHITECTURES="${architecture:-native}${architecture:+-real}")
+  options+=(-DDOPPEL_CUDA=ON -DDOPPEL_WERROR=OFF -DCMAKE_CUDA_ARCHITECTURES="$architecture-real")
   tests+=(test_card)
   # cuDNN and cuBLASLt as Python packages, if the toolkit lacks them and their headers are what our sources know.
   vendor=$(python3 "$home/bench/gpu_libraries.py" "$home" 2>"$state/libraries.log")
@@ -162,9 +166,7 @@ elif configure -DDOPPEL_TESTS=OFF >>"$out/build.log" 2>&1; then
 fi
 keep_going=(-k)
 if [ -e "$build/build.ninja" ]; then keep_going=(-k 0); fi
-limit=200
-if [ $rehearse ]; then limit=$total; fi
-part build $limit build.log - cmake --build "$build" --target "${targets[@]}" -- "${keep_going[@]}"
+part build $((total / 2)) build.log - cmake --build "$build" --target "${targets[@]}" -- "${keep_going[@]}"
 
 # ---- tests -----------------------------------------------------------------------------------------------------------
 
@@ -192,7 +194,7 @@ if [ $rehearse ]; then
   check test_runtime test_runtime 60 tests.log "$build/tests/test_runtime" -d yes "[device]"
   check test_nn test_nn 100 tests.log "$build/tests/test_nn" -d yes "a training step through*"
   wait
-  sanitize memcheck "[finish]"
+  for tool in memcheck racecheck initcheck synccheck; do sanitize $tool "[finish]"; done
 else
   check test_instructions test_card 60 tests.log "$build/tests/test_card" -d yes
   check test_kernels test_kernels 100 tests.log env DOPPEL_TEST_BACKENDS=cuda "$build/tests/test_kernels" -d yes
