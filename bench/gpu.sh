@@ -107,6 +107,10 @@ card() { nvidia-smi --query-gpu="$1" --format=csv,noheader --id=0 2>/dev/null | 
 name=emulator architecture=
 if [ ! $rehearse ]; then
   name=$(card name) architecture=$(card compute_cap | tr -d .)
+  if [ -z "$name" ]; then
+    echo "gpu: nvidia-smi shows no card here; with --rehearse the emulator stands in for one" >&2
+    exit 1
+  fi
 fi
 if [ -z "$commit" ]; then
   commit=$(git -C "$home" describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
@@ -120,7 +124,7 @@ for python in python3 /usr/bin/python3; do
   fi
 done
 {
-  printf 'device\t%s\n' "${name:-no card}"
+  printf 'device\t%s\n' "$name"
   printf 'driver\t%s\n' "$(card driver_version)"
   printf 'memory\t%s\n' "$(card memory.total)"
   printf 'cuda\t%s\n' "$(nvcc --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/\1/p')"
@@ -142,7 +146,7 @@ if [ $rehearse ]; then
   tests+=(test_emulator)
 else
   # Another compiler may warn of other things.
-  options+=(-DDOPPEL_CUDA=ON -DDOPPEL_WERROR=OFF -DCMAKE_CUDA_ARCHITECTURES="${architecture:-native}${architecture:+-real}")
+  options+=(-DDOPPEL_CUDA=ON -DDOPPEL_WERROR=OFF -DCMAKE_CUDA_ARCHITECTURES="$architecture-real")
   tests+=(test_card)
   # cuDNN and cuBLASLt as Python packages, if the toolkit lacks them and their headers are what our sources know.
   vendor=$(python3 "$home/bench/gpu_libraries.py" "$home" 2>"$state/libraries.log")
@@ -162,9 +166,7 @@ elif configure -DDOPPEL_TESTS=OFF >>"$out/build.log" 2>&1; then
 fi
 keep_going=(-k)
 if [ -e "$build/build.ninja" ]; then keep_going=(-k 0); fi
-limit=200
-if [ $rehearse ]; then limit=$total; fi
-part build $limit build.log - cmake --build "$build" --target "${targets[@]}" -- "${keep_going[@]}"
+part build $((total / 2)) build.log - cmake --build "$build" --target "${targets[@]}" -- "${keep_going[@]}"
 
 # ---- tests -----------------------------------------------------------------------------------------------------------
 
@@ -180,7 +182,7 @@ sanitize() {
   if [ $rehearse ]; then
     check "$1" test_kernels 60 sanitizer.log env DOPPEL_TEST_BACKENDS=emulator "$build/tests/test_kernels" -d yes "$2"
   elif command -v compute-sanitizer >/dev/null; then
-    check "$1" test_kernels 110 sanitizer.log env DOPPEL_TEST_BACKENDS=cuda compute-sanitizer --tool "$1" \
+    check "$1" test_kernels 100 sanitizer.log env DOPPEL_TEST_BACKENDS=cuda compute-sanitizer --tool "$1" \
       --error-exitcode 9 --print-limit 20 "$build/tests/test_kernels" -d yes "$2"
   else
     row "$1" "did not run" 0 "there is no compute-sanitizer"
@@ -192,12 +194,12 @@ if [ $rehearse ]; then
   check test_runtime test_runtime 60 tests.log "$build/tests/test_runtime" -d yes "[device]"
   check test_nn test_nn 100 tests.log "$build/tests/test_nn" -d yes "a training step through*"
   wait
-  sanitize memcheck "[finish]"
+  for tool in memcheck racecheck initcheck synccheck; do sanitize $tool "[finish]"; done
 else
   check test_instructions test_card 60 tests.log "$build/tests/test_card" -d yes
-  check test_kernels test_kernels 120 tests.log "$build/tests/test_kernels" -d yes
+  check test_kernels test_kernels 100 tests.log env DOPPEL_TEST_BACKENDS=cuda "$build/tests/test_kernels" -d yes
   check test_runtime test_runtime 60 tests.log "$build/tests/test_runtime" -d yes
-  check test_nn test_nn 120 tests.log "$build/tests/test_nn" -d yes
+  check test_nn test_nn 100 tests.log "$build/tests/test_nn" -d yes "[emulator]"
   for tool in memcheck racecheck initcheck synccheck; do sanitize $tool "~[vendor]"; done
 fi
 wait
@@ -229,8 +231,8 @@ else
   if needs bench_step "$build/bench_step"; then
     part bench_step 60 step.log bench_step.json "$build/bench_step" --device $device --seconds 1.5 --json --profile
   fi
-  peer peers_original 120 --device cuda --arch original --precision bf16 --rounds 3 --seconds 1.5 \
-    --compile default --compile-seconds 50
+  peer peers_original 130 --device cuda --arch original --precision bf16 --rounds 3 --seconds 1.5 \
+    --compile default --compile-seconds 45
   if needs bench_kernels "$build/bench_kernels"; then
     part bench_kernels 70 kernels.log bench_kernels.json "$build/bench_kernels" --seconds 0.02 --json
   fi

@@ -323,7 +323,7 @@ def record(trainer, before):
 
 
 class TooLong(Exception):
-    pass
+    """torch.compile's time, or ours, is up."""
 
 
 def tuned_trainer(a, precision, warp, mode, budget):
@@ -386,6 +386,10 @@ def trainers_of(args, a, precision, warp):
     return {name: trainer for name, trainer in made.items() if trainer}
 
 
+def stopped(*_):
+    raise TooLong("stopped")
+
+
 def run_doppel(args, arch, batch, precision):
     command = [args.program, "--device", args.device, "--arch", arch, "--batch", str(batch), "--precision", precision]
     command += ["--seconds", str(args.seconds), "--json"]
@@ -404,8 +408,9 @@ def compare(args, arch, precision, warp):
     encoder, decoder = Encoder(a), Decoder(a)
     total, first = forward_flops([encoder, decoder], torch.rand(1, 3, SIZE, SIZE))
     step_flops = 3 * total - first  # fprop, dgrad, wgrad; nobody needs the pictures' gradient
-    ours, theirs = [], {name: [] for name in trainers}
-    for _ in range(args.rounds):
+    rounds = []
+
+    def take_turns():
         result = run_doppel(args, arch, a["batch"], precision)
         counted = result["gflops"] * 1e9 / result["samples_per_s"]
         if abs(counted / step_flops - 1) > 0.01:
@@ -413,12 +418,21 @@ def compare(args, arch, precision, warp):
                 f"pytorch_step.py: {arch} is not the same network on both sides: {step_flops / 1e9:.3f} GFLOP a sample "
                 f"here, {counted / 1e9:.3f} in doppel; bring ARCHITECTURES up to nn/architecture.cc"
             )
-        ours.append(result)
-        for name, trainer in trainers.items():
-            theirs[name].append(2 * a["batch"] / trainer.seconds(args.seconds))
+        theirs = {name: 2 * a["batch"] / trainer.seconds(args.seconds) for name, trainer in trainers.items()}
+        rounds.append((result, theirs))
+
+    try:
+        for _ in range(args.rounds):
+            take_turns()
+    except TooLong:
+        print(f"pytorch_step.py: stopped after {len(rounds)} rounds of {args.rounds}", file=sys.stderr)
+        if not rounds:
+            raise
+    ours = [result for result, _ in rounds]
     mine = [r["samples_per_s"] for r in ours]
     for name, trainer in trainers.items():
-        ratios = sorted(o / t for o, t in zip(mine, theirs[name]))
+        theirs = [result[name] for _, result in rounds]
+        ratios = sorted(o / t for o, t in zip(mine, theirs))
         yield {
             "arch": arch,
             "batch": a["batch"],
@@ -427,10 +441,11 @@ def compare(args, arch, precision, warp):
             "how": trainer.how,
             "pytorch": torch.__version__,
             "doppel_per_s": statistics.median(mine),
-            "pytorch_per_s": statistics.median(theirs[name]),
+            "pytorch_per_s": statistics.median(theirs),
             "ratio": statistics.median(ratios),
             "ratio_least": ratios[0],
             "ratio_most": ratios[-1],
+            "rounds": len(rounds),
             "doppel_bytes": max((r.get("memory_bytes", 0) for r in ours)) or None,
             "pytorch_bytes": getattr(trainer, "memory", None),
         }
@@ -455,6 +470,7 @@ def main():
         parser.error(f"{args.program} does not exist; build it, or name it with --program")
     if args.device == "cuda" and not torch.cuda.is_available():
         sys.exit("pytorch_step.py: this PyTorch sees no card")
+    signal.signal(signal.SIGTERM, stopped)
     torch.manual_seed(1)
     warp = Warp(torch.rand(2, FACES, 3, FACE_SIZE, FACE_SIZE, device=args.device))
 
