@@ -86,13 +86,22 @@ void* at(void* base, int64_t elements, DType type) {
 DOPPEL_BACKENDS(conv2d_workspace)
 ConvWorkspace conv2d_workspace(const Conv2d& conv, const Epilogue& epilogue, Stream stream) {
   check(conv, epilogue);
-  return DOPPEL_PICK_LIBRARY(conv2d_workspace, stream)(one_by_one(conv, stream) ? one_group(conv) : conv, epilogue,
-                                                       stream);
+  return workspace_by_choice(conv.kernels, stream, [&](Stream on, const KernelChoices& kernels) {
+    Conv2d chosen = one_by_one(conv, on) ? one_group(conv) : conv;
+    chosen.kernels = kernels;
+    return DOPPEL_PICK_LIBRARY(conv2d_workspace, on)(chosen, epilogue, on);
+  });
+}
+
+DOPPEL_BACKENDS(conv2d_choices)
+std::vector<KernelChoice> conv2d_choices(const Conv2d& conv, Pass pass, Stream stream) {
+  return DOPPEL_PICK(conv2d_choices, stream)(conv, pass, stream);
 }
 
 DOPPEL_BACKENDS(conv2d_fprop)
 void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
                   void* workspace, Stream stream) {
+  stream = by_choice(stream, conv.kernels.fprop);
   const auto launch = DOPPEL_PICK_LIBRARY(conv2d_fprop, stream);
   if (!one_by_one(conv, stream)) return launch(y, x, w, b, conv, epilogue, workspace, stream);
   for (int64_t g = 0; g < conv.groups; ++g)
@@ -115,6 +124,7 @@ void conv2d_backward_epilogue(void* dz, float* db, const void* dy, const void* y
 
 DOPPEL_BACKENDS(conv2d_dgrad)
 void conv2d_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream) {
+  stream = by_choice(stream, conv.kernels.dgrad);
   const auto launch = DOPPEL_PICK_LIBRARY(conv2d_dgrad, stream);
   if (!one_by_one(conv, stream)) return launch(dx, dz, w, conv, workspace, stream);
   for (int64_t g = 0; g < conv.groups; ++g)
@@ -124,6 +134,7 @@ void conv2d_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, v
 
 DOPPEL_BACKENDS(conv2d_wgrad)
 void conv2d_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream) {
+  stream = by_choice(stream, conv.kernels.wgrad);
   const auto launch = DOPPEL_PICK_LIBRARY(conv2d_wgrad, stream);
   if (!one_by_one(conv, stream)) return launch(dw, x, dz, conv, workspace, stream);
   for (int64_t g = 0; g < conv.groups; ++g)

@@ -19,18 +19,20 @@
 // CPU: oneDNN's convolutions and matrix products. CUDA and emulator: hand-written kernels, chosen in kernels/conv2d.cu;
 // they count pixels and one picture's elements as int, and bf16 tensors with c and k multiples of 8 must lie at
 // multiples of 16 bytes, each group's; else they throw std::invalid_argument. On every backend sums have a fixed order
-// that depends on the shapes alone, so that the same inputs give the same bits. CPU and cuDNN: one group after the
-// other; the kernels here take all at once, a group being one more index of the grid.
+// that depends on the shapes and the chosen kernel alone, so that the same inputs give the same bits. CPU and cuDNN:
+// one group after the other; the kernels here take all at once, a group being one more index of the grid.
 //
 // Every launcher writes (=) its outputs; none adds (+=). Outputs must not overlap inputs, except where said.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "kernels/activation.h"
 #include "kernels/both.h"
 #include "kernels/dtype.h"
+#include "kernels/kernel_choice.h"
 #include "kernels/stream.h"
 
 namespace doppel {
@@ -43,6 +45,7 @@ struct Conv2d {
   int pad_bottom, pad_right;
   DType type;      // x, w, dz, dx
   DType out_type;  // y, dy
+  KernelChoices kernels = {};
   int groups = 1;
   int64_t weight_stride = 0, bias_stride = 0;  // elements from a group's w and dw, b and db to the next one's
 
@@ -82,6 +85,11 @@ struct ConvWorkspace {
   size_t fprop = 0, backward_epilogue = 0, dgrad = 0, wgrad = 0;
 };
 ConvWorkspace conv2d_workspace(const Conv2d& conv, const Epilogue& epilogue, Stream stream);
+
+// Our own kernels for a pass of `conv`, each once, whatever conv.kernels says. The first is what KernelKind::by_model
+// is; of those that the model of kernels/conv2d_mma_plan.h thinks far slower none is listed. On the CPU:
+// KernelKind::by_model.
+std::vector<KernelChoice> conv2d_choices(const Conv2d& conv, Pass pass, Stream stream);
 
 void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
                   void* workspace, Stream stream);
