@@ -83,7 +83,7 @@ TEST_CASE("a step that computes values again ends with the same bits", "[recompu
       StepOptions options = tiny(precision, stream);
       const std::vector<float> plain = results(options);
       options.recompute = Recompute::on;
-      options.recomputed = plan_memory(options, 0, 0).recomputed;
+      options.recomputed = plan_memory(options, {}, 0).recomputed;
       REQUIRE(options.recomputed.size() >= 3);
       CHECK(results(options) == plain);
     }
@@ -92,11 +92,11 @@ TEST_CASE("a step that computes values again ends with the same bits", "[recompu
 TEST_CASE("values are computed again exactly when the batch would not fit otherwise", "[recompute][memory]") {
   StepOptions options = lite(64);
   options.recompute = Recompute::off;
-  const MemoryPlan plain = plan_memory(options, 0, 0);
+  const MemoryPlan plain = plan_memory(options, {}, 0);
   CHECK(plain.recomputed.empty());
   CHECK(plain.more_flops() == 0);
   options.recompute = Recompute::on;
-  const MemoryPlan least = plan_memory(options, 0, 0);
+  const MemoryPlan least = plan_memory(options, {}, 0);
   const auto arena = [](const MemoryPlan& plan) { return plan.activations + plan.workspace; };
   CHECK(double(arena(least)) < 0.75 * double(arena(plain)));
   CHECK(least.more_flops() > 0);
@@ -105,11 +105,11 @@ TEST_CASE("values are computed again exactly when the batch would not fit otherw
 
   // What the process holds changes from plan to plan, by less than an eighth of what can be saved here.
   options.recompute = Recompute::automatic;
-  CHECK(plan_memory(options, 0, 0, plain.device() + saved / 8).recomputed.empty());
+  CHECK(plan_memory(options, {}, 0, plain.device() + saved / 8).recomputed.empty());
   double flops = 0;
   for (const size_t less : {saved / 4, saved / 2, saved - saved / 8}) {
     const size_t limit = plain.device() - less;
-    const MemoryPlan plan = plan_memory(options, 0, 0, limit);
+    const MemoryPlan plan = plan_memory(options, {}, 0, limit);
     CAPTURE(less, plan.recomputed.size());
     CHECK_FALSE(plan.recomputed.empty());
     CHECK(plan.device() <= limit + saved / 8);
@@ -126,16 +126,16 @@ TEST_CASE("values are computed again exactly when the batch would not fit otherw
 
   // The largest batches, with and without. The first search compiles kernels, which this process holds from then on.
   options.recompute = Recompute::off;
-  largest_batch(options, 0, 0, plain.device());
-  const size_t budget = plan_memory(options, 0, 0).device();
-  const int without = largest_batch(options, 0, 0, budget);
+  largest_batch(options, {}, 0, plain.device());
+  const size_t budget = plan_memory(options, {}, 0).device();
+  const int without = largest_batch(options, {}, 0, budget);
   options.recompute = Recompute::automatic;
-  const int with = largest_batch(options, 0, 0, budget);
+  const int with = largest_batch(options, {}, 0, budget);
   CAPTURE(with, without);
   CHECK(without >= 48);
   CHECK(with >= without + without / 4);
   options.batch = with - with / 10;
-  const MemoryPlan near = plan_memory(options, 0, 0, budget);
+  const MemoryPlan near = plan_memory(options, {}, 0, budget);
   CHECK(near.device() <= budget);
   CHECK_FALSE(near.recomputed.empty());
 }
@@ -154,7 +154,7 @@ TEST_CASE("a run may compute values again without leaving its path", "[recompute
   model.precision = "fp32";
   StepOptions options = step_options(model);
   options.recompute = Recompute::on;
-  const std::vector<ValueId> recomputed = plan_memory(options, 0, 0).recomputed;
+  const std::vector<ValueId> recomputed = plan_memory(options, {}, 0).recomputed;
   Trainer plain(model, people, {}), again(model, people, {}, Device::cpu, {recomputed, {}});
   CHECK(again.training_step().program().arena_bytes() < plain.training_step().program().arena_bytes());
   for (int i = 0; i < 2; ++i) {
