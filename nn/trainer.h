@@ -47,8 +47,8 @@ class Trainer {
 
   // One iteration. On a card it has only been begun when this returns, and what is told of losses is up to
   // StepDriver::kLag iterations old. Throws Error when a loss is no longer finite, DeviceError (kernels/device_error.h)
-  // when the device has failed: then this object is good for nothing but its destructor. `checked` runs node by node, looks
-  // at every output, and waits.
+  // when the device has failed: then this object is good for nothing but its destructor. `checked` runs node by node,
+  // looks at every output, and waits.
   void step(bool checked = false);
   bool finished() const;
 

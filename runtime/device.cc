@@ -155,7 +155,8 @@ void download(void* host, const void* device, size_t bytes, Stream stream) {
   if (fate == Fate::left_out) return void(std::memset(host, 0x7F, bytes));
   const emulator::OpenMemory open;
   std::memcpy(host, device, bytes);
-  if (fate == Fate::corrupted) static_cast<uint8_t*>(host)[std::min(bytes / 8 * 4 + 3, bytes - 1)] ^= 0x40;  // an fp32's exponent
+  if (fate == Fate::corrupted)
+    static_cast<uint8_t*>(host)[std::min(bytes / 8 * 4 + 3, bytes - 1)] ^= 0x40;  // an fp32's exponent
 }
 
 HostCopy::HostCopy(const Buffer& buffer, Stream stream)

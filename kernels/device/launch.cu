@@ -46,8 +46,8 @@ void launch_on_card(const char* name, const void* kernel, const Geometry& g, voi
   if (g.shared > 0)  // with the static arrays this may be more than the 48 KB that need not be asked for
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(g.shared)),
           "cudaFuncSetAttribute", __LINE__, name);
-  check(cudaLaunchKernel(kernel, g.grid, g.block, arguments, g.shared, stream_of(stream)),
-        "cudaLaunchKernel", __LINE__, name);
+  check(cudaLaunchKernel(kernel, g.grid, g.block, arguments, g.shared, stream_of(stream)), "cudaLaunchKernel", __LINE__,
+        name);
 }
 
 void* device_value_new(const void* value, size_t bytes, Stream stream) {

@@ -16,11 +16,11 @@ const char* name_of(Operation operation);
 struct FaultPlan {
   static constexpr uint64_t kNever = UINT64_MAX;
 
-  size_t memory = SIZE_MAX;    // bytes that all memory of the device may have together
-  uint64_t lost_at = kNever;   // with this operation the device fails, and so does every later one: DeviceError
-  bool late = false;           // as a card does: what it was given after that is not done, downloads bring nonsense,
-                               // and the first to say so is an allocation or a wait
-  uint64_t left_out = kNever;  // this operation alone is not done, and nobody is told
+  size_t memory = SIZE_MAX;     // bytes that all memory of the device may have together
+  uint64_t lost_at = kNever;    // with this operation the device fails, and so does every later one: DeviceError
+  bool late = false;            // as a card does: what it was given after that is not done, downloads bring nonsense,
+                                // and the first to say so is an allocation or a wait
+  uint64_t left_out = kNever;   // this operation alone is not done, and nobody is told
   uint64_t corrupted = kNever;  // this operation, a download, brings one wrong bit
 };
 

@@ -147,11 +147,11 @@ size_t total_memory() {
   return total;
 }
 
-// Memory of a stream comes from the pool and is ordered in that stream at both ends. Memory of no stream is cudaMalloc's
-// and not the pool's, because cudaFree waits by itself for whatever may still use it (that of a pool it would not), and
-// because it may be called while another thread records a graph, when cudaDeviceSynchronize is forbidden: recording is
-// cudaStreamCaptureModeThreadLocal, which restricts the recording thread alone. In that thread a pool's allocation would
-// become part of the graph and its address worthless outside, hence the check.
+// Memory of a stream comes from the pool and is ordered in that stream at both ends. Memory of no stream is
+// cudaMalloc's and not the pool's, because cudaFree waits by itself for whatever may still use it (that of a pool it
+// would not), and because it may be called while another thread records a graph, when cudaDeviceSynchronize is
+// forbidden: recording is cudaStreamCaptureModeThreadLocal, which restricts the recording thread alone. In that thread
+// a pool's allocation would become part of the graph and its address worthless outside, hence the check.
 void* allocate(size_t bytes, void* stream) {
   enter();
   cudaStreamCaptureStatus recording = cudaStreamCaptureStatusNone;
@@ -166,7 +166,8 @@ void* allocate(size_t bytes, void* stream) {
   };
   cudaError_t status = attempt();
   if (status == cudaErrorMemoryAllocation && pool) {
-    // The pool may hold what would do, in pieces, or of what other calls have given back and the stream not yet reached.
+    // The pool may hold what would do, in pieces, or of what other calls have given back and the stream not yet
+    // reached.
     cudaGetLastError();
     if (stream) CHECK_CUDA(cudaStreamSynchronize(stream_of(stream)));
     CHECK_CUDA(cudaMemPoolTrimTo(pool, 0));
