@@ -92,10 +92,12 @@ const char* name_of(Pass pass) {
 
 // All fields by name, so that one that is added must be thought of here.
 std::string describe(const Conv2d& conv, const Epilogue& epilogue, Pass pass) {
-  const auto& [n, h, w, c, k, r, s, stride, top, left, bottom, right, type, out_type, kernels] = conv;
+  const auto& [n, h, w, c, k, r, s, stride, top, left, bottom, right, type, out_type, kernels, groups, weight_stride,
+               bias_stride] = conv;
   std::string text = std::string(name_of(pass)) + " conv2d [" + to_text({n, h, w, c}, ",") + "] to " +
                      std::to_string(k) + ", " + to_text({r, s}, "x") + " / " + std::to_string(stride) + ", pad " +
                      to_text({top, left, bottom, right}, " ") + ", " + doppel::name_of(type);
+  if (groups > 1) text += ", " + std::to_string(groups) + " groups";
   if (pass != Pass::fprop) return text;  // the gradients end with no epilogue
   const auto& [activation, slope, shuffle] = epilogue;
   text += std::string(" to ") + doppel::name_of(out_type);
