@@ -30,7 +30,7 @@ void fill(const Buffer& buffer, DType type, const std::vector<float>& random, St
 
 }  // namespace
 
-KernelTimer::KernelTimer(Stream stream) : stream_(stream), flush_(flush_bytes(stream.device), stream.device) {
+KernelTimer::KernelTimer(Stream stream) : stream_(stream), flush_(flush_bytes(stream.device), stream) {
   Random random(1, 0, 0);
   for (int64_t i = 0; i < kRandom; ++i) random_.push_back(random.uniform(-1, 1));
   const auto start = std::chrono::steady_clock::now();
@@ -50,14 +50,33 @@ void KernelTimer::set_node(const Graph& graph, const Node& node) {
   operands_.clear();
   arguments_ = {};
   arguments_.stream = stream_;
-  for (const ValueId v : node.in) {
-    operands_.emplace_back(graph[v].bytes(), stream_.device);
-    fill(operands_.back(), graph[v].type, random_, stream_);
-    arguments_.in.push_back(operands_.back().data());
+  std::vector<ValueId> values = node.in;
+  values.insert(values.end(), node.out.begin(), node.out.end());
+  const auto offset_of = [&](ValueId v) {
+    size_t offset = 0;
+    for (; graph[v].base != kNoValue; v = graph[v].base) offset += graph[v].offset;
+    return offset;
+  };
+  const auto span_of = [&](ValueId v) {
+    return std::find_if(operands_.begin(), operands_.end(), [&](const Span& s) { return s.owner == graph.owner(v); });
+  };
+  for (const ValueId v : values) {
+    const size_t begin = offset_of(v), end = begin + graph[v].bytes();
+    if (const auto span = span_of(v); span != operands_.end()) {
+      span->begin = std::min(span->begin, begin);
+      span->end = std::max(span->end, end);
+    } else {
+      operands_.push_back({graph.owner(v), begin, end, graph[v].type, {}});
+    }
   }
-  for (const ValueId v : node.out) {
-    operands_.emplace_back(graph[v].bytes(), stream_.device);
-    arguments_.out.push_back(operands_.back().data());
+  for (Span& span : operands_) {
+    span.memory = Buffer(span.end - span.begin, stream_);
+    fill(span.memory, span.type, random_, stream_);
+  }
+  for (size_t i = 0; i < values.size(); ++i) {
+    const auto span = span_of(values[i]);
+    void* const at = span->memory.as<char>() + (offset_of(values[i]) - span->begin);
+    (i < node.in.size() ? arguments_.in : arguments_.out).push_back(at);
   }
 }
 
@@ -65,7 +84,7 @@ double KernelTimer::seconds(const Operator& op) {
   const size_t bytes = op.workspace(stream_);
   if (bytes > workspace_.bytes()) {
     workspace_ = {};
-    workspace_ = Buffer(bytes, stream_.device);
+    workspace_ = Buffer(bytes, stream_);
   }
   arguments_.workspace = workspace_.data();
   op.run(arguments_);  // loads what it needs

@@ -98,6 +98,7 @@ std::string describe(const Conv2d& conv, const Epilogue& epilogue, Pass pass) {
                      std::to_string(k) + (groups > 1 ? " of " + std::to_string(groups) + " groups, " : ", ") +
                      to_text({r, s}, "x") + " / " + std::to_string(stride) + ", pad " +
                      to_text({top, left, bottom, right}, " ") + ", " + doppel::name_of(type);
+  if (groups > 1) text += ", " + std::to_string(groups) + " groups";
   if (pass != Pass::fprop) return text;  // the gradients end with no epilogue
   const auto& [activation, slope, shuffle] = epilogue;
   text += std::string(" to ") + doppel::name_of(out_type);

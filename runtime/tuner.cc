@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 
+#include "kernels/device_error.h"
 #include "kernels/kernel_generation.h"
 #include "kernels/vendor.h"
 #include "runtime/device.h"
@@ -122,6 +123,8 @@ class Tuner {
       const size_t own = product.op().with(product.kernels.front())->workspace(stream_);
       if (product.op().with(choice)->workspace(stream_) > own + kMostExtraWorkspace) return kNever;
       return measure();
+    } catch (const DeviceError&) {
+      throw;
     } catch (const std::runtime_error& e) {
       tell(words + ": not by a library: " + e.what());
       return kNever;
