@@ -28,9 +28,9 @@ struct TrainingEnd {
 
 class Trainer {
  public:
-  // `model` says what to train (iterations 0: a fresh start) and `people` are in the order of model.people. Allocates
-  // everything the run needs. Steps run on `device`, the faces are copied there; previews run on the CPU.
-  // `recomputed`: MemoryPlan's.
+  // `model` says what to train (iterations 0: a fresh start; else resume() brings the weights) and `people` are in the
+  // order of model.people. Allocates everything the run needs. Steps run on `device`, the faces are copied there;
+  // previews run on the CPU. `recomputed`: MemoryPlan's.
   Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end, Device device = Device::cpu,
           std::vector<ValueId> recomputed = {});
 
