@@ -1,7 +1,6 @@
 #include "nn/memory_plan.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 
 #include "nn/preview.h"

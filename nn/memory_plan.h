@@ -22,7 +22,7 @@ struct MemoryPlan {
   size_t preview = 0;                // the preview's arena and working copy
   FacePlacement faces;               // the face sets
   size_t process = 0;                // the program itself: code, libraries, compiled kernels
-  size_t spare = size_t(256) << 20;  // thread stacks, a checkpoint being written, what the system should keep
+  size_t spare = size_t(256) << 20;  // thread stacks, a part of a checkpoint, what the system should keep
 
   // What is computed again so that the activations take no more than that, for StepOptions::recomputed; and the FLOPs
   // of a step, with and without.

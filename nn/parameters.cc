@@ -1,6 +1,7 @@
 #include "nn/parameters.h"
 
 #include "kernels/activation.h"
+#include "kernels/parallel.h"
 #include "kernels/philox.h"
 #include "runtime/device.h"
 
@@ -31,9 +32,10 @@ void initialize(ParameterStore& store, uint64_t seed) {
   for (size_t i = 0; i < store.layout->parameters.size(); ++i) {
     const Parameter& p = store.layout->parameters[i];
     if (p.init_limit == 0) continue;
-    Random random(seed, 0, uint32_t(i));
-    for (int64_t k = 0; k < p.shape.elements(); ++k)
-      weights[p.offset + size_t(k)] = random.uniform(-p.init_limit, p.init_limit);
+    parallel_for(p.shape.elements(), 1 << 14, [&](int64_t begin, int64_t end) {
+      Random random(seed, 0, uint32_t(i), uint32_t(begin));
+      for (int64_t k = begin; k < end; ++k) weights[p.offset + size_t(k)] = random.uniform(-p.init_limit, p.init_limit);
+    });
   }
   host.write_back();
   if (store.average.bytes()) upload(store.average.data(), weights, store.average.bytes(), store.stream);

@@ -18,8 +18,9 @@ SafetensorsFile write_safetensors(const std::string& path, const ParameterStore&
 // Throws Error naming the file when it is missing or its size or checksum is another.
 void check_safetensors(const std::string& path, size_t bytes, unsigned crc);
 
-// Checks size and checksum, then fills the store: all arenas for training, else only the weights (from the average
-// where the file has one). Tensors that the store's layout does not name are ignored; a missing one is an Error.
+// Checks size, checksum and tensors, and only then changes the store, straight from the file: all arenas for training,
+// else only the weights (from the average where the file has one). Tensors that the store's layout does not name are
+// ignored; a missing one is an Error.
 void read_safetensors(const std::string& path, size_t bytes, unsigned crc, ParameterStore& store, bool for_training);
 
 }  // namespace doppel

@@ -96,7 +96,7 @@ Trainer::Trainer(ModelDescription model, const std::vector<PersonFaces>& people,
   store_ = make_store(layout, options.precision, arch_.adam.ema_decay > 0, stream_);
   step_ = std::make_unique<TrainingStep>(options, layout, &faces_);
   net_ = std::make_unique<Inference>(arch_, layout, model_.people, count * kPreviewRows, preview_precision(options));
-  initialize(store_, model_.seed);
+  if (model_.iterations == 0) initialize(store_, model_.seed);
   driver_ = std::make_unique<StepDriver>(*step_, store_, count, stream_);
   const StepState start{model_.seed, model_.iterations, 0, 0};
   driver_->set_state(start);

@@ -36,9 +36,9 @@ struct StepSetup {
 
 class Trainer {
  public:
-  // `model` says what to train (iterations 0: a fresh start) and `people` are in the order of model.people. Allocates
-  // everything the run needs. Steps run on `device`, the sets that do not stream are copied there; previews run on the
-  // CPU. What streams changes no bit of any result.
+  // `model` says what to train (iterations 0: a fresh start; else resume() brings the weights) and `people` are in the
+  // order of model.people. Allocates everything the run needs. Steps run on `device`, the sets that do not stream are
+  // copied there; previews run on the CPU. What streams changes no bit of any result.
   Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end, Device device = Device::cpu,
           StepSetup setup = {});
 

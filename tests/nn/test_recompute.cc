@@ -139,31 +139,3 @@ TEST_CASE("values are computed again exactly when the batch would not fit otherw
   CHECK(near.device() <= budget);
   CHECK_FALSE(near.recomputed.empty());
 }
-
-TEST_CASE("a run may compute values again without leaving its path", "[recompute][trainer]") {
-  std::vector<uint8_t> pixels(size_t(kFaces) * kFaceSize * kFaceSize * 3);
-  for (size_t i = 0; i < pixels.size(); ++i) pixels[i] = uint8_t(128 + 100 * std::sin(double(i) * 0.01));
-  const std::vector<PersonFaces> people = {{"a", kFaces, pixels.data()}, {"b", kFaces, pixels.data()}};
-  ModelDescription model;
-  model.architecture = "lite";
-  model.people = {"a", "b"};
-  model.face_size = kFaceSize;
-  model.batch = 2;
-  model.lr = 1e-3f;
-  model.seed = 5;
-  model.precision = "fp32";
-  StepOptions options = step_options(model);
-  options.recompute = Recompute::on;
-  const std::vector<ValueId> recomputed = plan_memory(options, {}, 0).recomputed;
-  Trainer plain(model, people, {}), again(model, people, {}, Device::cpu, {recomputed, {}});
-  CHECK(again.training_step().program().arena_bytes() < plain.training_step().program().arena_bytes());
-  for (int i = 0; i < 2; ++i) {
-    plain.step();
-    again.step();
-  }
-  const size_t floats = plain.store().weights.bytes() / sizeof(float);
-  const auto weights = [&](const Trainer& t) {
-    return std::vector<float>(t.store().weights.as<float>(), t.store().weights.as<float>() + floats);
-  };
-  CHECK(weights(plain) == weights(again));
-}

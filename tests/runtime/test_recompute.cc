@@ -141,8 +141,8 @@ TEST_CASE("whatever is computed again, a step keeps every bit", "[recompute]") {
     for (ValueId v : values)
       if (random.below(2)) some.push_back(v);
     Workspaces workspaces{Stream{}};
-    const Recomputation least = choose_recomputation(
-        net.graph, 0, [&](const Graph& g) { return make_plan(g, workspaces).arena_bytes; });
+    const Recomputation least =
+        choose_recomputation(net.graph, 0, [&](const Graph& g) { return make_plan(g, workspaces).arena_bytes; });
     CHECK(least.bytes <= arena_of(net.graph));
     smaller += least.bytes < arena_of(net.graph);
     for (const std::vector<ValueId>& given_up : {some, values, least.values}) {
