@@ -84,6 +84,8 @@ const Undisturbed& undisturbed() {
       u.operations = none.operations();
       u.states.push_back(state_of(model));
     }
+    // The last is the wait in a destructor, when all is saved: nobody need hear of that.
+    u.operations.pop_back();
     return u;
   }();
   return made;
