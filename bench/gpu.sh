@@ -86,7 +86,9 @@ summary() {
     [ -n "$line" ] || line=$(tail -n 1 "$1")
   fi
   # With -d yes each test says its time when it is over.
-  if [ "$2" -eq 124 ]; then line="$(grep -acE '^[0-9.]+ s: ' "$1") tests had been done. $line"; fi
+  local tests
+  tests=$(grep -acE '^[0-9.]+ s: ' "$1")
+  if [ "$2" -eq 124 ] && [ "$tests" -gt 0 ]; then line="$tests tests had been done. $line"; fi
   echo "$line"
 }
 
