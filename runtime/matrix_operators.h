@@ -7,6 +7,7 @@
 
 namespace doppel {
 
+// in: x, the weights of each group, the biases of each group.
 class ConvOp : public Operator {
  public:
   ConvOp(const Conv2d& conv, const Epilogue& epilogue) : conv_(conv), epilogue_(epilogue) { check(conv, epilogue); }
