@@ -93,7 +93,8 @@ std::vector<Call> bare_products(const Graph& graph) {
   std::vector<Call> calls;
   for (const Node& node : graph.nodes) {
     if (const auto* conv = dynamic_cast<const ConvOp*>(node.op.get()))
-      add_conv(calls, conv->conv(), graph[node.in[0]].needs_gradient);
+      for (int g = 0; g < conv->conv().groups; ++g)
+        add_conv(calls, one_group(conv->conv()), graph[node.in[0]].needs_gradient);
     if (const auto* dense = dynamic_cast<const DenseOp*>(node.op.get())) add_dense(calls, dense->dense());
   }
   return calls;

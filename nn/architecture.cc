@@ -82,18 +82,25 @@ Architecture tiny() {
   return a;
 }
 
-ValueId residual(Graph& g, ValueId x, const Architecture& a, const std::string& name) {
+using Names = std::vector<std::string>;  // of one layer, of one network or of several alike
+
+Names operator/(Names names, const std::string& layer) {
+  for (std::string& name : names) name += "." + layer;
+  return names;
+}
+
+ValueId residual(Graph& g, ValueId x, const Architecture& a, const Names& names) {
   const int filters = g[x].shape.c;
   const Init init{a.init, kResidualSlope};
-  ValueId y = leaky_relu(g, conv2d(g, x, name + ".conv0", {.filters = filters, .init = init}), kResidualSlope);
-  y = conv2d(g, y, name + ".conv1", {.filters = filters, .init = init});
+  ValueId y = grouped_conv2d(g, x, names / "conv0", {.filters = filters, .init = init});
+  y = grouped_conv2d(g, leaky_relu(g, y, kResidualSlope), names / "conv1", {.filters = filters, .init = init});
   return add_leaky_relu(g, x, y, kResidualSlope);
 }
 
-ValueId upscale(Graph& g, ValueId x, const UpSpec& up, const Architecture& a, const std::string& name) {
+ValueId upscale(Graph& g, ValueId x, const UpSpec& up, const Architecture& a, const Names& names) {
   const ConvOptions options{.filters = 4 * up.filters, .init = {a.init, a.slope}};
-  x = pixel_shuffle(g, leaky_relu(g, conv2d(g, x, name, options), a.slope));
-  for (int i = 0; i < up.residuals; ++i) x = residual(g, x, a, name + ".res" + std::to_string(i));
+  x = pixel_shuffle(g, leaky_relu(g, grouped_conv2d(g, x, names, options), a.slope));
+  for (int i = 0; i < up.residuals; ++i) x = residual(g, x, a, names / ("res" + std::to_string(i)));
   return x;
 }
 
@@ -135,16 +142,21 @@ ValueId encode(Graph& g, ValueId x, const Architecture& a) {
   x = dense(g, x, "encoder.dense0", a.code, {a.init});
   x = dense(g, x, "encoder.dense1", a.latent_size * a.latent_size * a.latent_filters, {a.init});
   x = g.reshape(x, {s.n, a.latent_size, a.latent_size, a.latent_filters});
-  for (size_t i = 0; i < a.shared.size(); ++i) x = upscale(g, x, a.shared[i], a, "encoder.up" + std::to_string(i));
+  for (size_t i = 0; i < a.shared.size(); ++i) x = upscale(g, x, a.shared[i], a, {"encoder.up" + std::to_string(i)});
   return x;
 }
 
 ValueId decode(Graph& g, ValueId latent, const Architecture& a, const std::string& person) {
-  const std::string name = "decoder." + person;
+  return decode_all(g, latent, a, Names{person});
+}
+
+ValueId decode_all(Graph& g, ValueId latent, const Architecture& a, const std::vector<std::string>& people) {
+  Names names;
+  for (const std::string& person : people) names.push_back("decoder." + person);
   ValueId x = latent;
-  for (size_t i = 0; i < a.up.size(); ++i) x = upscale(g, x, a.up[i], a, name + ".up" + std::to_string(i));
-  return sigmoid(
-      g, conv2d(g, x, name + ".out", {.filters = 3, .kernel = a.out_kernel, .fp32_output = true, .init = {a.init}}));
+  for (size_t i = 0; i < a.up.size(); ++i) x = upscale(g, x, a.up[i], a, names / ("up" + std::to_string(i)));
+  const ConvOptions out{.filters = 3, .kernel = a.out_kernel, .fp32_output = true, .init = {a.init}};
+  return sigmoid(g, grouped_conv2d(g, x, names / "out", out));
 }
 
 double forward_flops(const Architecture& a) {

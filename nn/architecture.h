@@ -59,6 +59,10 @@ Architecture narrowed(Architecture a, int divisor);
 ValueId encode(Graph& g, ValueId x, const Architecture& a);
 // The latent to a picture [N,size,size,3], fp32, 0..1, with the parameters decoder.<person>.*.
 ValueId decode(Graph& g, ValueId latent, const Architecture& a, const std::string& person);
+// The same for several people at once, each layer of all of them one node: latent and picture are [people N,..], and
+// each person's N rows go through the decoder of that name. What grouped_conv2d() asks of the parameters' places holds
+// when they were declared by declare_parameters() (nn/training_step.h), and `people` are in its order.
+ValueId decode_all(Graph& g, ValueId latent, const Architecture& a, const std::vector<std::string>& people);
 
 // Operations of one sample's forward pass: encoder and one decoder.
 double forward_flops(const Architecture& a);

@@ -44,13 +44,7 @@ Graph TrainingStep::trace(std::shared_ptr<ParameterLayout> layout, const WarpFac
   const ValueId latent = encode(g, x, a);
   // In one piece, so that one copy fetches them all.
   losses_ = g.value("losses", {people, 1, 1, 4}, DType::f32, Role::kept);
-  for (int p = 0; p < people; ++p) {
-    const std::string& person = options.people[size_t(p)];
-    const ValueId y = decode(g, g.slice(latent, p * batch, batch), a, person);
-    const ValueId loss = g.slice(losses_, p, 1);
-    g[loss].name = "loss " + person;
-    image_loss(g, y, g.slice(target_, p * batch, batch), a.loss, loss);
-  }
+  image_loss(g, decode_all(g, latent, a, options.people), target_, a.loss, losses_);
   fused_ = fuse(g);
   differentiate(g);
   arenas_ = append_adam(g, state_, a.adam);

@@ -1,5 +1,5 @@
-// One training step as a program: draw, encode all people's pictures at once, decode each person's rows, losses,
-// backward, optimiser.
+// One training step as a program: draw, encode all people's pictures at once, decode each person's rows (a layer of all
+// decoders is one node), losses, backward, optimiser.
 #pragma once
 
 #include <array>

@@ -1,6 +1,7 @@
 #include "runtime/matrix_operators.h"
 
 #include <cmath>
+#include <functional>
 #include <stdexcept>
 
 #include "runtime/gradient.h"
@@ -9,6 +10,10 @@
 namespace doppel {
 namespace {
 
+// The nodes of a convolution name the parameters and gradients of each group, one after the other; the launchers find
+// them from the first one's place and the strides in Conv2d.
+
+// in: dy, y; out: dz, the db
 class ConvEpilogueBackwardOp : public Operator {
  public:
   ConvEpilogueBackwardOp(const Conv2d& conv, const Epilogue& epilogue) : conv_(conv), epilogue_(epilogue) {}
@@ -30,6 +35,7 @@ class ConvEpilogueBackwardOp : public Operator {
   Epilogue epilogue_;
 };
 
+// in: dz, the w; out: dx
 class ConvDgradOp : public ConvProduct<ConvDgradOp, Pass::dgrad> {
  public:
   using ConvProduct::ConvProduct;
@@ -40,6 +46,7 @@ class ConvDgradOp : public ConvProduct<ConvDgradOp, Pass::dgrad> {
   }
 };
 
+// in: x, dz; out: the dw
 class ConvWgradOp : public ConvProduct<ConvWgradOp, Pass::wgrad> {
  public:
   using ConvProduct::ConvProduct;
@@ -88,6 +95,36 @@ const char* name_of(Pass pass) {
   return pass == Pass::fprop ? "fprop" : pass == Pass::dgrad ? "dgrad" : "wgrad";
 }
 
+// Elements from each of the views to the next one.
+int64_t stride_of(const Graph& g, const std::vector<ValueId>& views) {
+  if (views.size() < 2) return 0;
+  const Value &first = g[views[0]], &second = g[views[1]];
+  const int64_t step = int64_t(second.offset) - int64_t(first.offset);
+  for (size_t i = 0; i < views.size(); ++i) {
+    const Value& view = g[views[i]];
+    if (view.base == kNoValue || view.base != first.base || step <= 0 ||
+        int64_t(view.offset) != int64_t(first.offset) + int64_t(i) * step)
+      throw std::logic_error("the groups " + first.name + " to " + g[views.back()].name +
+                             " do not lie at equal distances");
+  }
+  return step / int64_t(size_of(first.type));
+}
+
+// b.contribute() to several values, which one node writes.
+void contribute_all(Backward& b, const std::vector<ValueId>& values, std::vector<ValueId> targets,
+                    const std::function<void(const std::vector<ValueId>&)>& write) {
+  if (targets.size() == values.size()) return write(targets);
+  b.contribute(values[targets.size()], [&](ValueId target) {
+    targets.push_back(target);
+    contribute_all(b, values, targets, write);
+  });
+}
+
+std::vector<ValueId> joined(std::vector<ValueId> ids, const std::vector<ValueId>& more) {
+  ids.insert(ids.end(), more.begin(), more.end());
+  return ids;
+}
+
 }  // namespace
 
 // All fields by name, so that one that is added must be thought of here.
@@ -95,8 +132,7 @@ std::string describe(const Conv2d& conv, const Epilogue& epilogue, Pass pass) {
   const auto& [n, h, w, c, k, r, s, stride, top, left, bottom, right, type, out_type, kernels, groups, weight_stride,
                bias_stride] = conv;
   std::string text = std::string(name_of(pass)) + " conv2d [" + to_text({n, h, w, c}, ",") + "] to " +
-                     std::to_string(k) + (groups > 1 ? " of " + std::to_string(groups) + " groups, " : ", ") +
-                     to_text({r, s}, "x") + " / " + std::to_string(stride) + ", pad " +
+                     std::to_string(k) + ", " + to_text({r, s}, "x") + " / " + std::to_string(stride) + ", pad " +
                      to_text({top, left, bottom, right}, " ") + ", " + doppel::name_of(type);
   if (groups > 1) text += ", " + std::to_string(groups) + " groups";
   if (pass != Pass::fprop) return text;  // the gradients end with no epilogue
@@ -128,7 +164,8 @@ void DenseOp::backward(Backward& b, const Node& node) const {
 }
 
 std::string ConvOp::name() const {
-  return "conv2d " + std::to_string(conv_.r) + "x" + std::to_string(conv_.s) + (conv_.stride == 2 ? " stride 2" : "");
+  return "conv2d " + std::to_string(conv_.r) + "x" + std::to_string(conv_.s) + (conv_.stride == 2 ? " stride 2" : "") +
+         (conv_.groups > 1 ? ", " + std::to_string(conv_.groups) + " groups" : "");
 }
 
 std::string ConvOp::fused() const {
@@ -140,33 +177,67 @@ std::string ConvOp::fused() const {
 }
 
 void ConvOp::run(const Arguments& a) const {
-  conv2d_fprop(a.out[0], a.in[0], a.in[1], static_cast<const float*>(a.in[2]), conv_, epilogue_, a.workspace, a.stream);
+  const auto* b = static_cast<const float*>(a.in[size_t(1 + conv_.groups)]);
+  conv2d_fprop(a.out[0], a.in[0], a.in[1], b, conv_, epilogue_, a.workspace, a.stream);
 }
 
 void ConvOp::backward(Backward& b, const Node& node) const {
   Graph& g = b.graph();
-  const ValueId x = node.in[0], w = node.in[1], bias = node.in[2], y = node.out[0], dy = b.of(y);
+  const ValueId x = node.in[0], y = node.out[0], dy = b.of(y);
   if (dy == kNoValue) return;
-  const ValueId dz = g.value("dz " + g[w].name, {conv_.n, conv_.out_h(), conv_.out_w(), conv_.k}, conv_.type);
-  b.contribute(bias, [&](ValueId db) {
-    g.append(std::make_shared<ConvEpilogueBackwardOp>(conv_, epilogue_), {dy, y}, {dz, db});
+  const auto weights = node.in.begin() + 1, biases = weights + conv_.groups;
+  const std::vector<ValueId> w(weights, biases), bias(biases, node.in.end());
+  const ValueId dz =
+      g.value("dz " + g[w[0]].name, {conv_.groups * conv_.n, conv_.out_h(), conv_.out_w(), conv_.k}, conv_.type);
+  // Each view of a parameter has one reader, so that these gradients are written where they belong, as far apart as the
+  // parameters.
+  contribute_all(b, bias, {}, [&](const std::vector<ValueId>& db) {
+    g.append(std::make_shared<ConvEpilogueBackwardOp>(conv_, epilogue_), {dy, y}, joined({dz}, db));
   });
-  b.contribute(w, [&](ValueId dw) { g.append(std::make_shared<ConvWgradOp>(conv_, epilogue_), {x, dz}, {dw}); });
-  b.contribute(x, [&](ValueId dx) { g.append(std::make_shared<ConvDgradOp>(conv_, epilogue_), {dz, w}, {dx}); });
+  contribute_all(b, w, {}, [&](const std::vector<ValueId>& dw) {
+    g.append(std::make_shared<ConvWgradOp>(conv_, epilogue_), {x, dz}, dw);
+  });
+  b.contribute(x,
+               [&](ValueId dx) { g.append(std::make_shared<ConvDgradOp>(conv_, epilogue_), joined({dz}, w), {dx}); });
 }
 
 ValueId conv2d(Graph& g, ValueId x, const std::string& name, const ConvOptions& o) {
+  return grouped_conv2d(g, x, std::vector<std::string>{name}, o);
+}
+
+ValueId grouped_conv2d(Graph& g, ValueId x, const std::vector<std::string>& names, const ConvOptions& o) {
   const Value in = g[x];
-  Conv2d conv{
-      in.shape.n, in.shape.h, in.shape.w, in.shape.c, o.filters, o.kernel, o.kernel,
-      o.stride,   0,          0,          0,          0,         in.type,  o.fp32_output ? DType::f32 : in.type};
+  const int groups = int(names.size());
+  if (groups == 0 || in.shape.n % groups != 0)
+    throw std::logic_error("convolution of " + in.name + ": the groups are not equal");
+  Conv2d conv{in.shape.n / groups,
+              in.shape.h,
+              in.shape.w,
+              in.shape.c,
+              o.filters,
+              o.kernel,
+              o.kernel,
+              o.stride,
+              0,
+              0,
+              0,
+              0,
+              in.type,
+              o.fp32_output ? DType::f32 : in.type};
   o.padding == Padding::same ? pad_same(conv) : pad_symmetric(conv);
   const double taps = double(o.kernel) * o.kernel;
-  const ValueId w =
-      g.operand(name + ".w", {o.filters, o.kernel, o.kernel, conv.c}, limit_of(o.init, taps * conv.c, taps * conv.k));
-  const ValueId b = g.weight(name + ".b", {1, 1, 1, o.filters}, 0);
-  const ValueId y = g.value(name, {conv.n, conv.out_h(), conv.out_w(), conv.k}, conv.out_type);
-  g.append(std::make_shared<ConvOp>(conv, Epilogue{}), {x, w, b}, {y});
+  std::vector<ValueId> w, b;
+  for (const std::string& name : names) {
+    const float limit = limit_of(o.init, taps * conv.c, taps * conv.k);
+    w.push_back(g.operand(name + ".w", {o.filters, o.kernel, o.kernel, conv.c}, limit));
+    b.push_back(g.weight(name + ".b", {1, 1, 1, o.filters}, 0));
+  }
+  conv.groups = groups;
+  conv.weight_stride = stride_of(g, w);
+  conv.bias_stride = stride_of(g, b);
+  const std::string name = groups == 1 ? names[0] : names.front() + ".." + names.back();
+  const ValueId y = g.value(name, {in.shape.n, conv.out_h(), conv.out_w(), conv.k}, conv.out_type);
+  g.append(std::make_shared<ConvOp>(conv, Epilogue{}), joined(joined({x}, w), b), {y});
   return y;
 }
 

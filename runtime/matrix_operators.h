@@ -51,6 +51,7 @@ class DenseProduct : public Operator {
   Dense dense_;
 };
 
+// in: x, the weights of each group, the biases of each group.
 class ConvOp : public ConvProduct<ConvOp, Pass::fprop> {
  public:
   ConvOp(const Conv2d& conv, const Epilogue& epilogue) : ConvProduct(conv, epilogue) { check(conv, epilogue); }

@@ -117,10 +117,10 @@ class CastOp : public Operator {
   int64_t count_;
 };
 
-// Writes the losses and, in the same sweep, the gradient of the total.
+// Writes the losses of each part and, in the same sweep, the gradient of their totals.
 class ImageLossOp : public Operator {
  public:
-  ImageLossOp(const LossShape& shape, const ImageLoss& loss) : shape_(shape), loss_(loss) {}
+  ImageLossOp(const LossShape& shape, int parts, const ImageLoss& loss) : shape_(shape), parts_(parts), loss_(loss) {}
   std::string name() const override { return "image_loss"; }
   size_t workspace(Stream stream) const override {
     // The losses run one after the other.
@@ -128,18 +128,25 @@ class ImageLossOp : public Operator {
                     loss_.dssim > 0 ? dssim_workspace(shape_, loss_.scales, stream) : 0);
   }
   void run(const Arguments& a) const override {
-    const float *y = static_cast<const float*>(a.in[0]), *t = static_cast<const float*>(a.in[1]);
-    float *losses = static_cast<float*>(a.out[0]), *dy = static_cast<float*>(a.out[1]);
+    const int64_t elements = int64_t(shape_.n) * shape_.h * shape_.w * shape_.c;
+    for (int64_t part = 0; part < parts_; ++part)
+      run_part(static_cast<float*>(a.out[0]) + part * 4, static_cast<float*>(a.out[1]) + part * elements,
+               static_cast<const float*>(a.in[0]) + part * elements,
+               static_cast<const float*>(a.in[1]) + part * elements, a);
+  }
+  void backward(Backward& b, const Node& node) const override { b.set(node.in[0], node.out[1]); }
+
+ private:
+  void run_part(float* losses, float* dy, const float* y, const float* t, const Arguments& a) const {
     l1_loss(&losses[1], dy, y, t, nullptr, shape_, loss_.l1, false, a.workspace, a.stream);
     if (loss_.mse > 0) mse_loss(&losses[2], dy, y, t, nullptr, shape_, loss_.mse, true, a.workspace, a.stream);
     if (loss_.dssim > 0)
       dssim_loss(&losses[3], dy, y, t, nullptr, shape_, loss_.scales, loss_.dssim, true, a.workspace, a.stream);
     total_loss(losses, loss_.l1, loss_.mse, loss_.dssim, a.stream);
   }
-  void backward(Backward& b, const Node& node) const override { b.set(node.in[0], node.out[1]); }
 
- private:
-  LossShape shape_;
+  LossShape shape_;  // of a part
+  int parts_;
   ImageLoss loss_;
 };
 
@@ -250,9 +257,11 @@ void image_loss(Graph& g, ValueId y, ValueId target, const ImageLoss& loss, Valu
   const Value in = g[y];
   if (in.type != DType::f32 || g[target].type != DType::f32 || in.shape != g[target].shape)
     throw std::logic_error("image_loss of " + in.name + ": wants two fp32 pictures of one shape");
+  const int parts = g[losses].shape.n;
+  if (in.shape.n % parts != 0) throw std::logic_error("image_loss of " + in.name + ": the parts are not equal");
   const ValueId dy = g.value("d " + in.name, in.shape, DType::f32);
-  g.append(std::make_shared<ImageLossOp>(LossShape{in.shape.n, in.shape.h, in.shape.w, in.shape.c, loss.focus}, loss),
-           {y, target}, {losses, dy});
+  const LossShape shape{in.shape.n / parts, in.shape.h, in.shape.w, in.shape.c, loss.focus};
+  g.append(std::make_shared<ImageLossOp>(shape, parts, loss), {y, target}, {losses, dy});
 }
 
 ValueId image_loss(Graph& g, ValueId y, ValueId target, const ImageLoss& loss, const std::string& name) {

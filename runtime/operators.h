@@ -31,6 +31,10 @@ struct ConvOptions {
 // Declares the parameters name.w [K,R,S,C] and name.b [K]; weights start as Glorot uniform (Glorot and Bengio 2010, eq.
 // 16).
 ValueId conv2d(Graph& g, ValueId x, const std::string& name, const ConvOptions& options);
+// Several convolutions of one shape as one node (the groups of kernels/conv2d.h): x [names N,H,W,C] holds N pictures
+// for each name, in order, each convolved with the parameters of its name. Throws std::logic_error when the parameters
+// do not lie at equal distances in the arenas; those of decoders with equal layers do.
+ValueId grouped_conv2d(Graph& g, ValueId x, const std::vector<std::string>& names, const ConvOptions& options);
 
 // x [N,C] to [N,units]; parameters name.w [units,C] and name.b [units].
 ValueId dense(Graph& g, ValueId x, const std::string& name, int units, Init init = {});
@@ -55,7 +59,8 @@ struct ImageLoss {
   DssimScales scales = {};
 };
 ValueId image_loss(Graph& g, ValueId y, ValueId target, const ImageLoss& loss, const std::string& name);
-// The same into `losses`, a value of four fp32 that is kept.
+// The same into `losses` [parts,4], a value that is kept: the rows of y and target are so many equal parts, of one
+// person each, with a loss of its own.
 void image_loss(Graph& g, ValueId y, ValueId target, const ImageLoss& loss, ValueId losses);
 
 // Training pictures drawn by kernels/warp.h. `faces` must outlive the program. `state` is the external StepState.

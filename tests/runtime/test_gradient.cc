@@ -12,15 +12,17 @@ using namespace doppel;
 namespace {
 
 // A small network with what models are made of: a dense bottleneck, normalised, x cos x, a reshape, a residual block
-// (whose input has two readers), slices read by different decoders.
+// (whose input has two readers), slices read by different decoders, or all of it by grouped ones.
 struct Net {
-  std::shared_ptr<ParameterLayout> layout = std::make_shared<ParameterLayout>();
+  std::shared_ptr<ParameterLayout> layout;
   std::unique_ptr<Program> program;
   ValueId x = kNoValue, target = kNoValue;
   std::vector<ValueId> losses;
   std::vector<float> weights, gradients;
 
-  explicit Net(bool fused) {
+  explicit Net(bool fused, bool grouped = false,
+               std::shared_ptr<ParameterLayout> layout_ = std::make_shared<ParameterLayout>())
+      : layout(std::move(layout_)) {
     Graph g(layout, DType::f32);
     x = g.value("x", {4, 8, 8, 3}, DType::f32, Role::kept);
     target = g.value("target", {4, 8, 8, 3}, DType::f32, Role::kept);
@@ -32,13 +34,20 @@ struct Net {
     h = g.reshape(h, {4, 4, 4, 8});
     ValueId r = leaky_relu(g, conv2d(g, h, "r0", {.filters = 8}), 0.2f);
     h = add_leaky_relu(g, h, conv2d(g, r, "r1", {.filters = 8}), 0.2f);
-    for (int p = 0; p < 2; ++p) {
-      const std::string name = p ? "b" : "a";
-      ValueId y = g.slice(h, 2 * p, 2);
-      y = pixel_shuffle(g, leaky_relu(g, conv2d(g, y, name + ".up", {.filters = 12}), 0.1f));
-      y = sigmoid(g, conv2d(g, y, name + ".out", {.filters = 3, .fp32_output = true}));
-      // Squared error: finite differences want a smooth loss.
-      losses.push_back(image_loss(g, y, g.slice(target, 2 * p, 2), {.l1 = 0, .mse = 1}, "loss " + name));
+    const ImageLoss squared{.l1 = 0, .mse = 1};  // finite differences want a smooth loss
+    const auto decoded = [&](ValueId y, const std::vector<std::string>& up, const std::vector<std::string>& out) {
+      y = pixel_shuffle(g, leaky_relu(g, grouped_conv2d(g, y, up, {.filters = 12}), 0.1f));
+      return sigmoid(g, grouped_conv2d(g, y, out, {.filters = 3, .fp32_output = true}));
+    };
+    if (grouped) {
+      losses.push_back(g.value("losses", {2, 1, 1, 4}, DType::f32, Role::kept));
+      image_loss(g, decoded(h, {"a.up", "b.up"}, {"a.out", "b.out"}), target, squared, losses[0]);
+    } else {
+      for (int p = 0; p < 2; ++p) {
+        const std::string name = p ? "b" : "a";
+        const ValueId y = decoded(g.slice(h, 2 * p, 2), {name + ".up"}, {name + ".out"});
+        losses.push_back(image_loss(g, y, g.slice(target, 2 * p, 2), squared, "loss " + name));
+      }
     }
     if (fused) fuse(g);
     differentiate(g);
@@ -58,15 +67,20 @@ struct Net {
   double loss() {
     program->run_checked();
     double sum = 0;
-    for (ValueId v : losses) sum += double(static_cast<const float*>(program->data(v))[0]);
+    for (ValueId v : losses)
+      for (int part = 0; part < program->graph()[v].shape.n; ++part)
+        sum += double(static_cast<const float*>(program->data(v))[4 * part]);
     return sum;
   }
 };
 
-}  // namespace
+double flops(const Net& net) {
+  double sum = 0;
+  for (const Node& node : net.program->graph().nodes) sum += node.op->flops();
+  return sum;
+}
 
-TEST_CASE("gradients of a whole graph agree with finite differences", "[gradient]") {
-  Net net(true);
+void check_gradients(Net& net) {
   net.loss();
   const std::vector<float> gradients = net.gradients;
   for (const Parameter& p : net.layout->parameters) {
@@ -87,6 +101,48 @@ TEST_CASE("gradients of a whole graph agree with finite differences", "[gradient
     const double measured = (shifted(step) - shifted(-step)) / (2 * step);
     CHECK(measured == Approx(norm2).epsilon(0.03));
   }
+}
+
+}  // namespace
+
+TEST_CASE("gradients of a whole graph agree with finite differences", "[gradient]") {
+  Net net(true);
+  check_gradients(net);
+}
+
+TEST_CASE("gradients of grouped convolutions agree with finite differences", "[gradient][groups]") {
+  Net net(true, true);
+  check_gradients(net);
+}
+
+TEST_CASE("grouped convolutions are those of the groups, bit for bit", "[gradient][groups]") {
+  Net one_by_one(true);
+  // The same places: the other layer of each decoder lies between the groups.
+  Net grouped(true, true, one_by_one.layout);
+  REQUIRE(grouped.program->graph().nodes.size() < one_by_one.program->graph().nodes.size());
+  CHECK(grouped.loss() == one_by_one.loss());
+  CHECK(grouped.gradients == one_by_one.gradients);
+  CHECK(flops(grouped) == flops(one_by_one));
+}
+
+TEST_CASE("groups that do not lie at equal distances are refused", "[gradient][groups]") {
+  const auto layout = std::make_shared<ParameterLayout>();
+  for (const char* name : {"a", "b", "c"}) {
+    layout->declare(std::string(name) + ".w", {8, 3, 3, 8}, 0);
+    layout->declare(std::string(name) + ".b", {1, 1, 1, 8}, 0);
+    if (*name == 'b') layout->declare("between", {1, 1, 1, 8}, 0);
+  }
+  Graph g(layout, DType::f32);
+  const ValueId x = g.value("x", {6, 4, 4, 8}, DType::f32, Role::kept);
+  const ConvOptions options{.filters = 8};
+  const auto traced = [&](const std::vector<std::string>& names) { grouped_conv2d(g, x, names, options); };
+  CHECK_NOTHROW(traced({"a", "b"}));
+  CHECK_NOTHROW(traced({"a", "c"}));
+  CHECK_THROWS_AS(traced({"a", "b", "c"}), std::logic_error);
+  CHECK_THROWS_AS(traced({"b", "a"}), std::logic_error);
+  CHECK_THROWS_AS(traced({"a", "a"}), std::logic_error);
+  CHECK_THROWS_AS(traced({}), std::logic_error);
+  CHECK_THROWS_AS(traced({"a", "b", "c", "d"}), std::logic_error);  // 6 pictures for 4
 }
 
 TEST_CASE("fusing changes nothing but the number of nodes", "[gradient]") {

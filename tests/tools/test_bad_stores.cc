@@ -103,8 +103,7 @@ TEST_CASE("what is not a face set is refused and left alone") {
 }
 
 TEST_CASE("a model of another version or of another program is refused") {
-  check_spoiled_model("model.json",
-                      [](std::string text) { return replaced(text, "\"version\": ", "\"version\": 9"); });
+  check_spoiled_model("model.json", [](std::string text) { return replaced(text, "\"version\": ", "\"version\": 9"); });
   check_spoiled_model("model.json", [](std::string text) { return replaced(text, "doppel model", "dapple model"); });
   check_spoiled_model("model.json", [](std::string) { return std::string("{\"layers\": 3}\n"); });
   const TemporaryFolder folder;
