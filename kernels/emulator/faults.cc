@@ -1,6 +1,7 @@
 #include "kernels/emulator/faults.h"
 
 #include <atomic>
+#include <csignal>
 #include <mutex>
 #include <stdexcept>
 #include <string>
@@ -60,6 +61,7 @@ Fate fate_of(Operation operation) {
   const std::lock_guard lock(s.mutex);
   const uint64_t number = s.operations.size();
   s.operations.push_back(operation);
+  if (number == s.plan.interrupted_at) std::raise(SIGINT);
   if (number >= s.plan.lost_at) {
     const bool asks = operation == Operation::allocation || operation == Operation::wait;
     if (s.plan.late && !s.told && !asks) return Fate::left_out;

@@ -22,6 +22,7 @@ struct FaultPlan {
                                 // and the first to say so is an allocation or a wait
   uint64_t left_out = kNever;   // this operation alone is not done, and nobody is told
   uint64_t corrupted = kNever;  // this operation, a download, brings one wrong bit
+  uint64_t interrupted_at = kNever;  // with this operation comes a Ctrl-C
 };
 
 // The emulated device has them while this lives, and is whole before and after. One at a time.

@@ -153,25 +153,40 @@ TEST_CASE("a device that fails leaves a whole checkpoint and one line", "[faults
 
 TEST_CASE("a device that fails while Ctrl-C is obeyed fails, and the checkpoint stands", "[faults]") {
   const TemporaryFolder folder;
-  catch_interrupts();
-  std::raise(SIGINT);
-  std::vector<Operation> all;
+  // In the last launch of the first iteration.
+  uint64_t ctrl_c = 0;
   {
     const Faults none({});
+    run_training(command(folder / "one", "emulator", 1));
+    const std::vector<Operation> one = none.operations();
+    for (uint64_t i = 0; i < one.size(); ++i)
+      if (one[i] == Operation::launch) ctrl_c = i;
+  }
+  std::vector<Operation> all;
+  {
+    catch_interrupts();
+    const Faults faults({.interrupted_at = ctrl_c});
     CHECK_THROWS_AS(run_training(command(folder / "whole", "emulator")), Interrupted);
-    all = none.operations();
+    all = faults.operations();
   }
-  // The last download is of the save that the interrupt asks for.
-  size_t last = all.size() - 1;
-  while (all[last] == Operation::wait) --last;
-  REQUIRE(all[last] == Operation::download);
-  for (const bool late : {false, true}) {
-    const std::string model = folder / (late ? "late" : "at once");
-    const Faults faults({.lost_at = last, .late = late});
-    CHECK(contains(error_of(command(model, "emulator")), "failed after iteration 0: "));
-    CHECK_NOTHROW(check_weights(model));
-    CHECK(equal(state_of(model), state_of(folder / "whole")));
-  }
+  const uint64_t whole = load_description(folder / "whole").iterations;
+  REQUIRE(whole == 1);
+  std::vector<uint64_t> downloads;  // of the last losses, of what is saved, of the preview
+  for (uint64_t i = ctrl_c; i < all.size(); ++i)
+    if (all[i] == Operation::download) downloads.push_back(i);
+  REQUIRE(downloads.size() > 2);
+  for (const bool late : {false, true})
+    for (const uint64_t lost_at : {downloads.front(), downloads[downloads.size() / 2], downloads.back()}) {
+      INFO("operation " << lost_at << " of " << all.size() << (late ? ", late" : ""));
+      const std::string model = folder / (std::to_string(lost_at) + (late ? " late" : " at once"));
+      catch_interrupts();
+      const Faults faults({.lost_at = lost_at, .late = late, .interrupted_at = ctrl_c});
+      CHECK(contains(error_of(command(model, "emulator")), "the emulator failed after iteration "));
+      CHECK_NOTHROW(check_weights(model));
+      const uint64_t n = load_description(model).iterations;
+      REQUIRE(n <= whole);
+      if (n > 0) CHECK(equal(state_of(model), undisturbed().states[n]));
+    }
   catch_interrupts();
   std::signal(SIGINT, SIG_DFL);
   std::signal(SIGTERM, SIG_DFL);
