@@ -498,4 +498,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except TooLong as problem:
+        sys.exit(f"pytorch_step.py: {problem} before anything was measured")
