@@ -60,6 +60,7 @@ TEST_CASE("conv2d kernels: to at most four channels", "[conv2d][emulator]") {
   check_everywhere(make_conv(1, 9, 35, 11, 3, 5, 5, 1, Padding::symmetric), {kSigmoid, kPlain}, 100);
   check_everywhere(make_conv(2, 17, 8, 8, 4, 3, 5, 1, Padding::same), {kUp}, 101);
   check_everywhere(make_conv(1, 18, 12, 20, 1, 1, 1, 1, Padding::none), {kSigmoid}, 102);
+  check_everywhere(make_conv(1, 17, 16, 2, 1, 3, 3, 1, Padding::same), {kSigmoid}, 108);  // fewer than a vector's four
   Conv2d conv = make_conv(1, 12, 13, 5, 2, 5, 3, 1, Padding::none);
   conv.pad_top = 4, conv.pad_bottom = 1, conv.pad_left = 0, conv.pad_right = 2;
   check_everywhere(conv, {kLeaky}, 103);
