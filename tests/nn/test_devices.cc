@@ -200,10 +200,10 @@ TEST_CASE("steps that are begun one after the other find their own faces", "[emu
   for (const Device device : testing::devices()) {
     if (device == Device::emulator) continue;  // where a step is done when it has been begun: slow, and shows nothing
     INFO(testing::name_of(device));
-    constexpr int kSteps = StepDriver::kLag;
+    const uint64_t steps = device == Device::cuda ? StepDriver::kLag : 5;  // on the CPU each is done when it has begun
     const auto losses = [&](uint32_t streaming) {
       Session session(device, DType::f32, streaming);
-      for (; session.done < kSteps; ++session.done) {
+      for (; session.done < steps; ++session.done) {
         if (session.face_stream) session.face_stream->stage(9, session.done, session.stream);
         session.driver->start(1e-3f, false);
       }
