@@ -9,8 +9,15 @@
 namespace doppel {
 namespace {
 
-// All but the step itself and the face sets.
-MemoryPlan around(const StepOptions& options, const std::shared_ptr<ParameterLayout>& layout, int preview_rows) {
+// With no more of a device that is not the host than `budget`, or than streaming takes.
+FacePlacement placed(FaceSets faces, const StepOptions& options, size_t budget) {
+  faces.device_budget = std::min(faces.device_budget, budget);
+  return place_faces(faces, options.batch, options.arch.warp.face_size, options.stream.device);
+}
+
+// All but the step itself, with all face sets streaming that can.
+MemoryPlan around(const StepOptions& options, const std::shared_ptr<ParameterLayout>& layout, const FaceSets& faces,
+                  int preview_rows) {
   const size_t arena = layout->elements * sizeof(float);
   MemoryPlan plan;
   plan.parameters = plan.gradients = arena;
@@ -18,6 +25,7 @@ MemoryPlan around(const StepOptions& options, const std::shared_ptr<ParameterLay
   if (options.precision == DType::bf16) plan.copies = arena / 2;
   if (options.arch.adam.ema_decay > 0) plan.average = arena;
   plan.on_card = options.stream.device == Device::cuda;
+  plan.faces = placed(faces, options, 0);
   if (preview_rows > 0) {
     plan.preview = Inference(options.arch, layout, options.people, preview_rows * int(options.people.size()),
                              preview_precision(options), true)
@@ -36,9 +44,24 @@ void add_step(MemoryPlan& plan, const StepBytes& bytes) {
   plan.process = resident_memory();  // the kernels that planning compiled are part of it now
 }
 
-FacePlacement place(const StepOptions& options, FaceSets faces, size_t device_budget) {
-  faces.device_budget = device_budget;
-  return place_faces(faces, options.batch, options.arch.warp.face_size, options.stream.device);
+// The step, with what is computed again where options.recompute says so.
+void add_chosen_step(MemoryPlan& plan, const StepOptions& options, const std::shared_ptr<ParameterLayout>& layout,
+                     size_t limit) {
+  StepForecast forecast(options, layout);
+  plan.activations = forecast.values(options.batch);
+  const StepBytes plain = forecast.plain(options.batch, plan.device() > limit);
+  add_step(plan, plain);
+  plan.plain_flops = plain.flops;
+  if (options.recompute == Recompute::off) return;
+  if (options.recompute == Recompute::automatic && plan.device() <= limit) return;
+  const auto choose = [&](bool foreseen) {
+    const size_t others = plan.device() - plan.activations - plan.workspace;
+    const size_t arena = options.recompute == Recompute::on ? 0 : limit - std::min(limit, others);
+    add_step(plan, forecast.recomputed(options.batch, arena, foreseen));
+  };
+  choose(true);
+  // What seems to fit is planned in full.
+  if (options.batch > StepForecast::kLineTo && plan.device() <= limit) choose(false);
 }
 
 }  // namespace
@@ -58,30 +81,17 @@ std::vector<std::pair<std::string, size_t>> MemoryPlan::parts() const {
 
 MemoryPlan plan_memory(const StepOptions& options, const FaceSets& faces, int preview_rows, size_t limit) {
   const auto layout = declare_parameters(options.arch, options.people);
-  MemoryPlan plan = around(options, layout, preview_rows);
-  plan.faces = place(options, faces, 0);
-  StepForecast forecast(options, layout);
-  plan.activations = forecast.values(options.batch);
-  add_step(plan, forecast.plain(options.batch, plan.device() > limit));
-  plan.plain_flops = plan.flops;
-  if (options.recompute == Recompute::on || (options.recompute == Recompute::automatic && plan.device() > limit)) {
-    const auto choose = [&](bool foreseen) {
-      const size_t others = plan.device() - plan.activations - plan.workspace;
-      const size_t arena = options.recompute == Recompute::on ? 0 : limit - std::min(limit, others);
-      add_step(plan, forecast.recomputed(options.batch, arena, foreseen));
-    };
-    choose(true);
-    // What seems to fit is planned in full.
-    if (options.batch > StepForecast::kLineTo && plan.device() <= limit) choose(false);
-  }
-  const size_t beside = plan.device() - plan.faces.device;
-  plan.faces = place(options, faces, std::min(faces.device_budget, limit - std::min(limit, beside)));
+  MemoryPlan plan = around(options, layout, faces, preview_rows);
+  add_chosen_step(plan, options, layout, limit);
+  // Sets are copied to the device as far as the rest leaves room.
+  const size_t others = plan.device() - plan.faces.device;
+  plan.faces = placed(faces, options, limit - std::min(limit, others));
   return plan;
 }
 
 int largest_batch(StepOptions options, const FaceSets& faces, int preview_rows, size_t limit) {
   const auto layout = declare_parameters(options.arch, options.people);
-  MemoryPlan plan = around(options, layout, preview_rows);
+  MemoryPlan plan = around(options, layout, faces, preview_rows);
   StepForecast forecast(options, layout);
   int fits = 0, too_many = kMostBatch + 1;
   // The bytes of a step are nearly base + slope * batch, so each guess is where the line through the last two plans
@@ -93,9 +103,9 @@ int largest_batch(StepOptions options, const FaceSets& faces, int preview_rows, 
     options.batch = guess;
     add_step(plan,
              options.recompute == Recompute::off ? forecast.plain(guess, true) : forecast.recomputed(guess, 0, true));
-    plan.faces = place(options, faces, 0);
     if (process == 0) process = plan.process;
     plan.process = process;
+    plan.faces = placed(faces, options, 0);
     const size_t total = plan.device();
     (total <= limit ? fits : too_many) = guess;
     const double bytes = double(plan.activations + plan.workspace + plan.faces.device);
@@ -112,16 +122,16 @@ size_t memory_there() {
   return available_memory() + resident_memory();
 }
 
-size_t host_face_budget(size_t memory) {
-  return memory / 2;
-}
-
 std::string recomputation_text(const MemoryPlan& plan) {
   char text[160];
   std::snprintf(text, sizeof text,
                 "%zu of the step's values are computed again in the backward pass: %.1f %% more FLOPs",
                 plan.recomputed.size(), 100 * plan.more_flops());
   return text;
+}
+
+size_t host_face_budget(size_t memory) {
+  return memory / 2;
 }
 
 std::string mib_text(size_t bytes) {

@@ -46,8 +46,8 @@ struct MemoryPlan {
 // Plans the step in full, which on the CPU compiles its kernels (a following TrainingStep of the same options finds
 // them). Where the values alone are beyond `limit`, the workspace of a large batch is foreseen from smaller ones
 // instead, so that a batch far beyond the machine is judged as fast as a small one. Chooses what is computed again, as
-// options.recompute says; face sets stream before anything is computed again for want of room. Their part of the device
-// takes what the rest leaves of `limit` and no more than their own budget.
+// options.recompute says: sets rather stream than that values are computed again. The device's part of the face sets
+// takes what the rest leaves of `limit` and no more than their own budget; what does not fit into it streams.
 MemoryPlan plan_memory(const StepOptions& options, const FaceSets& faces, int preview_rows, size_t limit = SIZE_MAX);
 
 // The largest batch (samples per person, at most kMostBatch) whose plan needs at most `limit` of the steps' device; 0
@@ -59,12 +59,12 @@ int largest_batch(StepOptions options, const FaceSets& faces, int preview_rows, 
 // What a run of this process may have in all: what is free, and what the process holds already (which the plan counts).
 size_t memory_there();
 
+// Of a plan that computes values again: how many, and how much longer the step gets.
+std::string recomputation_text(const MemoryPlan& plan);
+
 // What decoded face sets may take of `memory` of the host before they are held in a file: half, since random faces of a
 // file are read quickly only while the rest of the memory can keep them, and the step needs its part.
 size_t host_face_budget(size_t memory);
-
-// Of a plan that computes values again: how many, and how much longer the step gets.
-std::string recomputation_text(const MemoryPlan& plan);
 
 // "512 MiB".
 std::string mib_text(size_t bytes);
