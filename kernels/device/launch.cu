@@ -36,7 +36,7 @@ const Architecture& architecture_here() {
 void launch_on_card(const char* name, const void* kernel, const Geometry& g, void** arguments, Stream stream) {
   static thread_local const Architecture& a = architecture_here();
   cudaFuncAttributes attributes;
-  check(cudaFuncGetAttributes(&attributes, kernel), "asking for the launch bounds", name);
+  check(cudaFuncGetAttributes(&attributes, kernel), "cudaFuncGetAttributes", __LINE__, name);
   const std::string problem = launch_problem({{g.grid.x, g.grid.y, g.grid.z},
                                               {g.block.x, g.block.y, g.block.z},
                                               g.shared + attributes.sharedSizeBytes,
