@@ -103,16 +103,23 @@ TEST_CASE("values are computed again exactly when the batch would not fit otherw
   CHECK(least.more_flops() <= 1.0 / 3);
   const size_t saved = arena(plain) - arena(least);
 
-  // What the process holds changes from plan to plan, by less than an eighth of what can be saved here.
+  // What the process holds changes while it plans, by less than an eighth of what can be saved here; AddressSanitizer
+  // holds back up to 256 MiB of what is freed.
+#ifdef __SANITIZE_ADDRESS__
+  const size_t noise = size_t(256) << 20;
+#else
+  const size_t noise = saved / 8;
+#endif
+  const auto without_savings = [&] { return plain.device() - plain.process + resident_memory(); };
   options.recompute = Recompute::automatic;
-  CHECK(plan_memory(options, {}, 0, plain.device() + saved / 8).recomputed.empty());
+  CHECK(plan_memory(options, {}, 0, without_savings() + noise).recomputed.empty());
   double flops = 0;
   for (const size_t less : {saved / 4, saved / 2, saved - saved / 8}) {
-    const size_t limit = plain.device() - less;
+    const size_t limit = without_savings() - less;
     const MemoryPlan plan = plan_memory(options, {}, 0, limit);
     CAPTURE(less, plan.recomputed.size());
     CHECK_FALSE(plan.recomputed.empty());
-    CHECK(plan.device() <= limit + saved / 8);
+    CHECK(plan.device() <= limit + noise);
     CHECK(plan.more_flops() <= least.more_flops());
     CHECK(plan.flops >= flops);
     flops = plan.flops;
@@ -136,6 +143,6 @@ TEST_CASE("values are computed again exactly when the batch would not fit otherw
   CHECK(with >= without + without / 4);
   options.batch = with - with / 10;
   const MemoryPlan near = plan_memory(options, {}, 0, budget);
-  CHECK(near.device() <= budget);
+  CHECK(near.device() <= budget + noise);
   CHECK_FALSE(near.recomputed.empty());
 }
