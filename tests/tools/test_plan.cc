@@ -60,7 +60,8 @@ TEST_CASE("the batch that a plan says fits, fits") {
   const int recomputed = int(first.at("largest_batch_recomputed").number());
   REQUIRE(largest > 2);
   REQUIRE(recomputed > largest + largest / 4);
-  // Each plan counts what its own process holds, which differs by some megabytes (more under a sanitizer).
+  // Each plan counts what its own process holds, which differs by some megabytes, and under a sanitizer by some hundred
+  // where many plans are made to choose what is computed again.
   const doppel::Json below = with_batch(largest - largest / 20, "auto"),
                      above = with_batch(largest + largest / 20, "auto");
   CHECK(below.at("fits").boolean());
@@ -69,7 +70,7 @@ TEST_CASE("the batch that a plan says fits, fits") {
   CHECK(above.at("fits").boolean());
   CHECK(above.at("recomputed_values").number() > 0);
   CHECK(above.at("more_flops").number() > 0);
-  const doppel::Json last = with_batch(recomputed - recomputed / 20, "auto");
+  const doppel::Json last = with_batch(recomputed - recomputed / 8, "auto");
   CHECK(last.at("fits").boolean());
   CHECK(last.at("more_flops").number() >= above.at("more_flops").number());
   CHECK_FALSE(with_batch(recomputed + recomputed / 20, "on").at("fits").boolean());
