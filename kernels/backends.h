@@ -10,13 +10,14 @@
 //   void relu(float* y, const float* x, Stream stream) { DOPPEL_PICK(relu, stream)(y, x, stream); }
 //
 // Where a library has the operator too (kernels/vendor.h), DOPPEL_PICK_LIBRARY(relu, stream) also looks at
-// stream.library and may pick doppel::on_vendor::relu.
+// stream.library and may pick doppel::on_vendor::relu; by_choice() lets one call have a library of its own.
 //
 // The twins have the type of the public function, so that one that differs does not link.
 #pragma once
 
 #include <stdexcept>
 
+#include "kernels/kernel_choice.h"
 #include "kernels/stream.h"
 
 #if defined(DOPPEL_CUDA)
@@ -70,6 +71,28 @@ F* pick(Stream stream, F* cpu, F* emulator, F* cuda, F* vendor) {
   if (stream.device != Device::cuda || stream.library != Library::vendor) return pick(stream, cpu, emulator, cuda);
   if (!vendor) throw std::runtime_error("this build of doppel has no cuDNN and cuBLASLt");
   return vendor;
+}
+
+// The stream as a pass with that choice sees it.
+inline Stream by_choice(Stream stream, const KernelChoice& choice) {
+  if (choice.kernel == KernelKind::vendor) stream.library = Library::vendor;
+  return stream;
+}
+
+// Workspace sizes of own kernels, and the vendor's where `kernels` says so. `bytes_on(stream, kernels)` asks a backend;
+// the own ones are never asked about the vendor.
+template <typename BytesOn>
+auto workspace_by_choice(const KernelChoices& kernels, Stream stream, BytesOn&& bytes_on) {
+  KernelChoices own = kernels;
+  for (const Pass pass : {Pass::fprop, Pass::dgrad, Pass::wgrad})
+    if (stream.device == Device::cuda && kernels[pass].kernel == KernelKind::vendor) own[pass] = {};
+  auto bytes = bytes_on(stream, own);
+  if (own == kernels) return bytes;
+  const auto vendors = bytes_on(by_choice(stream, {KernelKind::vendor, 1}), own);
+  if (own.fprop != kernels.fprop) bytes.fprop = vendors.fprop;
+  if (own.dgrad != kernels.dgrad) bytes.dgrad = vendors.dgrad;
+  if (own.wgrad != kernels.wgrad) bytes.wgrad = vendors.wgrad;
+  return bytes;
 }
 
 }  // namespace doppel

@@ -54,12 +54,22 @@ void check(const Conv2d& c, const Epilogue& e) {
 
 DOPPEL_BACKENDS(conv2d_workspace)
 ConvWorkspace conv2d_workspace(const Conv2d& conv, const Epilogue& epilogue, Stream stream) {
-  return DOPPEL_PICK_LIBRARY(conv2d_workspace, stream)(conv, epilogue, stream);
+  return workspace_by_choice(conv.kernels, stream, [&](Stream on, const KernelChoices& kernels) {
+    Conv2d chosen = conv;
+    chosen.kernels = kernels;
+    return DOPPEL_PICK_LIBRARY(conv2d_workspace, on)(chosen, epilogue, on);
+  });
+}
+
+DOPPEL_BACKENDS(conv2d_choices)
+std::vector<KernelChoice> conv2d_choices(const Conv2d& conv, Pass pass, Stream stream) {
+  return DOPPEL_PICK(conv2d_choices, stream)(conv, pass, stream);
 }
 
 DOPPEL_BACKENDS(conv2d_fprop)
 void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
                   void* workspace, Stream stream) {
+  stream = by_choice(stream, conv.kernels.fprop);
   DOPPEL_PICK_LIBRARY(conv2d_fprop, stream)(y, x, w, b, conv, epilogue, workspace, stream);
 }
 
@@ -71,11 +81,13 @@ void conv2d_backward_epilogue(void* dz, float* db, const void* dy, const void* y
 
 DOPPEL_BACKENDS(conv2d_dgrad)
 void conv2d_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream) {
+  stream = by_choice(stream, conv.kernels.dgrad);
   DOPPEL_PICK_LIBRARY(conv2d_dgrad, stream)(dx, dz, w, conv, workspace, stream);
 }
 
 DOPPEL_BACKENDS(conv2d_wgrad)
 void conv2d_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream) {
+  stream = by_choice(stream, conv.kernels.wgrad);
   DOPPEL_PICK_LIBRARY(conv2d_wgrad, stream)(dw, x, dz, conv, workspace, stream);
 }
 

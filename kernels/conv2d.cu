@@ -1,4 +1,4 @@
-// Convolution on a card and on the emulator: which of the kernels takes a shape.
+// Convolution on a card and on the emulator: which of the kernels takes a shape, where none was chosen.
 //
 //   conv2d_ends*.cu     from and to at most 4 channels
 //   conv2d_mma*.cu      bf16 on tensor cores, channels in multiples of 8
@@ -8,10 +8,12 @@
 
 #include <limits>
 #include <stdexcept>
+#include <string>
 
 #include "kernels/conv2d_ends.h"
 #include "kernels/conv2d_epilogue.h"
 #include "kernels/conv2d_mma.h"
+#include "kernels/conv2d_mma_plan.h"
 #include "kernels/conv2d_simt.h"
 
 namespace doppel::DOPPEL_BACKEND {
@@ -26,24 +28,56 @@ void check_size(const Conv2d& conv) {
     throw std::invalid_argument("conv2d: more pixels or elements of a picture than CUDA kernels count");
 }
 
+enum class Family { ends, mma, simt };
+
+bool takes_ends(const Conv2d& conv, Pass pass) {
+  return pass == Pass::fprop   ? takes_ends_fprop(conv)
+         : pass == Pass::dgrad ? takes_ends_dgrad(conv)
+                               : takes_ends_wgrad(conv);
+}
+
+// Whose kernel runs a pass: the chosen one's, or the most special one's that takes the shape.
+Family family_of(const Conv2d& conv, Pass pass) {
+  const auto& [kernel, splits] = conv.kernels[pass];
+  if (kernel == KernelKind::by_model)
+    return takes_ends(conv, pass) ? Family::ends : takes_mma(conv) ? Family::mma : Family::simt;
+  const bool takes = is_mma(kernel)               ? takes_mma(conv)
+                     : kernel == KernelKind::ends ? takes_ends(conv, pass) && splits == 1
+                                                  : kernel == KernelKind::simt;
+  if (!takes || splits < 1 || splits > kMostSplits)
+    throw std::invalid_argument(std::string("conv2d: ") + name_of(kernel) + " in " + std::to_string(splits) +
+                                " parts does not take this shape");
+  return is_mma(kernel) ? Family::mma : kernel == KernelKind::ends ? Family::ends : Family::simt;
+}
+
 }  // namespace
 
 ConvWorkspace conv2d_workspace(const Conv2d& conv, const Epilogue& epilogue, Stream) {
   check(conv, epilogue);
   check_size(conv);
-  const ConvWorkspace ends = ends_workspace(conv, epilogue),
-                      rest = (takes_mma(conv) ? mma_workspace : simt_workspace)(conv, epilogue);
-  ConvWorkspace bytes;
-  bytes.fprop = takes_ends_fprop(conv) ? ends.fprop : rest.fprop;
-  bytes.backward_epilogue = epilogue_workspace(conv);
-  bytes.dgrad = takes_ends_dgrad(conv) ? ends.dgrad : rest.dgrad;
-  bytes.wgrad = takes_ends_wgrad(conv) ? ends.wgrad : rest.wgrad;
-  return bytes;
+  const auto of = [&](Pass pass) {
+    const Family family = family_of(conv, pass);
+    return (family == Family::ends  ? ends_workspace
+            : family == Family::mma ? mma_workspace
+                                    : simt_workspace)(conv, epilogue);
+  };
+  return {of(Pass::fprop).fprop, epilogue_workspace(conv), of(Pass::dgrad).dgrad, of(Pass::wgrad).wgrad};
+}
+
+std::vector<KernelChoice> conv2d_choices(const Conv2d& conv, Pass pass, Stream) {
+  Conv2d free = conv;
+  free.kernels = {};
+  const Family family = family_of(free, pass);
+  if (family == Family::mma) return mma_choices(free, pass);
+  std::vector<KernelChoice> choices = simt_choices(free, pass);
+  if (family == Family::ends) choices.insert(choices.begin(), {KernelKind::ends, 1});
+  return choices;
 }
 
 void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
                   void* workspace, Stream stream) {
-  const auto fprop = takes_ends_fprop(conv) ? ends_fprop : takes_mma(conv) ? mma_fprop : simt_fprop;
+  const Family family = family_of(conv, Pass::fprop);
+  const auto fprop = family == Family::ends ? ends_fprop : family == Family::mma ? mma_fprop : simt_fprop;
   fprop(y, x, w, b, conv, epilogue, workspace, stream);
 }
 
@@ -53,12 +87,14 @@ void conv2d_backward_epilogue(void* dz, float* db, const void* dy, const void* y
 }
 
 void conv2d_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream) {
-  const auto dgrad = takes_ends_dgrad(conv) ? ends_dgrad : takes_mma(conv) ? mma_dgrad : simt_dgrad;
+  const Family family = family_of(conv, Pass::dgrad);
+  const auto dgrad = family == Family::ends ? ends_dgrad : family == Family::mma ? mma_dgrad : simt_dgrad;
   dgrad(dx, dz, w, conv, workspace, stream);
 }
 
 void conv2d_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream) {
-  const auto wgrad = takes_ends_wgrad(conv) ? ends_wgrad : takes_mma(conv) ? mma_wgrad : simt_wgrad;
+  const Family family = family_of(conv, Pass::wgrad);
+  const auto wgrad = family == Family::ends ? ends_wgrad : family == Family::mma ? mma_wgrad : simt_wgrad;
   wgrad(dw, x, dz, conv, workspace, stream);
 }
 

@@ -15,17 +15,19 @@
 // CPU: oneDNN's convolutions and matrix products. CUDA and emulator: hand-written kernels, chosen in kernels/conv2d.cu;
 // they count pixels and one picture's elements as int, and bf16 tensors with c and k multiples of 8 must lie at
 // multiples of 16 bytes; else they throw std::invalid_argument. On every backend sums have a fixed order that depends
-// on the shapes alone, so that the same inputs give the same bits.
+// on the shapes and the chosen kernel alone, so that the same inputs give the same bits.
 //
 // Every launcher writes (=) its outputs; none adds (+=). Outputs must not overlap inputs, except where said.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "kernels/activation.h"
 #include "kernels/both.h"
 #include "kernels/dtype.h"
+#include "kernels/kernel_choice.h"
 #include "kernels/stream.h"
 
 namespace doppel {
@@ -38,6 +40,7 @@ struct Conv2d {
   int pad_bottom, pad_right;
   DType type;      // x, w, dz, dx
   DType out_type;  // y, dy
+  KernelChoices kernels = {};
 
   DOPPEL_BOTH int out_h() const { return (h + pad_top + pad_bottom - r) / stride + 1; }
   DOPPEL_BOTH int out_w() const { return (w + pad_left + pad_right - s) / stride + 1; }
@@ -70,6 +73,11 @@ struct ConvWorkspace {
   size_t fprop = 0, backward_epilogue = 0, dgrad = 0, wgrad = 0;
 };
 ConvWorkspace conv2d_workspace(const Conv2d& conv, const Epilogue& epilogue, Stream stream);
+
+// Our own kernels for a pass of `conv`, each once, whatever conv.kernels says. The first is what KernelKind::by_model
+// is; of those that the model of kernels/conv2d_mma_plan.h thinks far slower none is listed. On the CPU:
+// KernelKind::by_model.
+std::vector<KernelChoice> conv2d_choices(const Conv2d& conv, Pass pass, Stream stream);
 
 void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
                   void* workspace, Stream stream);

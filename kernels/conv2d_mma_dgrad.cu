@@ -94,8 +94,7 @@ int64_t phase_pixels(const Conv2d& v) {
 }
 
 MmaPlan plan_of(const Conv2d& v) {
-  const int phases = v.stride * v.stride;
-  return mma_plan(phase_pixels(v), v.c, int64_t(ceil_div(v.r * v.s, phases)) * ceil_div(v.k, kMmaStep), phases);
+  return mma_plan(v, Pass::dgrad);
 }
 
 }  // namespace

@@ -81,7 +81,7 @@ __global__ void __launch_bounds__(T::kThreads, T::kBlocks)
 // ---- launchers ------------------------------------------------------------------------------------------------------
 
 MmaPlan plan_of(const Conv2d& v) {
-  return mma_plan(v.out_pixels(), v.k, int64_t(v.r) * v.s * ceil_div(v.c, kMmaStep));
+  return mma_plan(v, Pass::fprop);
 }
 
 // Whether z goes through memory: when its sum is split, and for the epilogues of last layers, which are rarely wide

@@ -30,7 +30,7 @@ __global__ void __launch_bounds__(T::kThreads, T::kBlocks)
 // ---- launchers ------------------------------------------------------------------------------------------------------
 
 MmaPlan plan_of(const Conv2d& v) {
-  return mma_plan(v.k, int64_t(v.r) * v.s * v.c, (v.out_pixels() + kMmaStep - 1) / kMmaStep);
+  return mma_plan(v, Pass::wgrad);
 }
 
 }  // namespace

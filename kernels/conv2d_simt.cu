@@ -200,10 +200,15 @@ int64_t tiles_of(const Conv2d& conv) {
 }
 
 template <bool Forward>
-int splits_of(const Conv2d& conv) {
+SimtSum sum_of(const Conv2d& conv) {
   const int columns = Forward ? conv.k : conv.c, channels = Forward ? conv.c : conv.k;
-  return simt_splits(tiles_of<Forward>(conv) * blocks_for(columns, kTile) * phases<Forward>(conv),
-                     steps_of(axis_h<Forward>(conv, 0), axis_w<Forward>(conv, 0), channels));
+  return {tiles_of<Forward>(conv) * blocks_for(columns, kTile) * phases<Forward>(conv),
+          steps_of(axis_h<Forward>(conv, 0), axis_w<Forward>(conv, 0), channels)};
+}
+
+template <bool Forward>
+int splits_of(const Conv2d& conv) {
+  return simt_splits(sum_of<Forward>(conv), Forward ? conv.kernels.fprop : conv.kernels.dgrad);
 }
 
 template <bool Forward>
@@ -246,6 +251,18 @@ ConvWorkspace simt_workspace(const Conv2d& conv, const Epilogue&) {
   bytes.dgrad = workspace_of<false>(conv, input_size(conv));
   bytes.wgrad = simt_wgrad_workspace(conv);
   return bytes;
+}
+
+std::vector<KernelChoice> simt_choices(const Conv2d& conv, Pass pass) {
+  const SimtSum sum = pass == Pass::fprop   ? sum_of<true>(conv)
+                      : pass == Pass::dgrad ? sum_of<false>(conv)
+                                            : simt_wgrad_sum(conv);
+  const int best = simt_splits(sum, {});
+  std::vector<KernelChoice> all{{KernelKind::simt, best}};
+  for (int splits = std::max(1, best / 4); splits <= std::min(4 * best, kMostSplits); splits *= 2)
+    if (splits != best && (splits == 1 || sum.steps >= splits * kLeastSimtSteps))
+      all.push_back({KernelKind::simt, splits});
+  return all;
 }
 
 void simt_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,

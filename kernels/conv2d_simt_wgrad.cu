@@ -100,7 +100,7 @@ unsigned column_tiles(const Conv2d& conv) {
   return blocks_for(int64_t(conv.r) * conv.s * conv.c, kTile);
 }
 int splits_of(const Conv2d& conv) {
-  return simt_splits(int64_t(row_tiles(conv)) * column_tiles(conv), (conv.out_pixels() + kDepth - 1) / kDepth);
+  return simt_splits(simt_wgrad_sum(conv), conv.kernels.wgrad);
 }
 
 template <typename T>
@@ -116,6 +116,10 @@ void launch_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, 
 }
 
 }  // namespace
+
+SimtSum simt_wgrad_sum(const Conv2d& conv) {
+  return {int64_t(row_tiles(conv)) * column_tiles(conv), (conv.out_pixels() + kDepth - 1) / kDepth};
+}
 
 size_t simt_wgrad_workspace(const Conv2d& conv) {
   const int splits = splits_of(conv);

@@ -112,10 +112,4 @@ __device__ __forceinline__ void multiply_steps(TileSums& sums, Loader& loader, i
   }
 }
 
-// Blocks that split one tile's sum, by the shapes alone: enough to occupy a large card, each with at least 4 steps.
-inline int simt_splits(int64_t tiles, int64_t steps) {
-  constexpr int64_t kBlocks = 256, kSteps = 4;
-  return int(std::max<int64_t>(1, std::min(kBlocks / tiles, steps / kSteps)));
-}
-
 }  // namespace doppel::DOPPEL_BACKEND

@@ -10,6 +10,7 @@ namespace doppel::DOPPEL_BACKEND {
 
 // kernels/conv2d.cu
 decltype(::doppel::conv2d_workspace) conv2d_workspace;
+decltype(::doppel::conv2d_choices) conv2d_choices;
 decltype(::doppel::conv2d_fprop) conv2d_fprop;
 decltype(::doppel::conv2d_dgrad) conv2d_dgrad;
 decltype(::doppel::conv2d_wgrad) conv2d_wgrad;
@@ -39,7 +40,7 @@ __global__ void __launch_bounds__(kThreads) column_sums(float* sums, const T* y,
 // ---- launchers ------------------------------------------------------------------------------------------------------
 
 Conv2d conv_of(const Dense& d) {
-  return {d.n, 1, 1, d.c, d.k, 1, 1, 1, 0, 0, 0, 0, d.type, d.type};
+  return {d.n, 1, 1, d.c, d.k, 1, 1, 1, 0, 0, 0, 0, d.type, d.type, d.kernels};
 }
 
 template <typename T>
@@ -53,6 +54,10 @@ void launch_column_sums(float* sums, const void* y, const Dense& d, Stream strea
 DenseWorkspace dense_workspace(const Dense& dense, Stream stream) {
   const ConvWorkspace bytes = DOPPEL_BACKEND::conv2d_workspace(conv_of(dense), {}, stream);
   return {bytes.fprop, bytes.dgrad, bytes.wgrad};
+}
+
+std::vector<KernelChoice> dense_choices(const Dense& dense, Pass pass, Stream stream) {
+  return DOPPEL_BACKEND::conv2d_choices(conv_of(dense), pass, stream);
 }
 
 void dense_fprop(void* y, const void* x, const void* w, const float* b, const Dense& dense, void* workspace,

@@ -48,6 +48,10 @@ DenseWorkspace dense_workspace(const Dense& dense, Stream) {
   return {p.fprop.scratch(), p.dgrad.scratch(), p.wgrad.scratch()};
 }
 
+std::vector<KernelChoice> dense_choices(const Dense&, Pass, Stream) {
+  return {{}};
+}
+
 void dense_fprop(void* y, const void* x, const void* w, const float* b, const Dense& dense, void* workspace, Stream) {
   products_of(dense).fprop.run(x, w, b, y, workspace);
 }

@@ -7,7 +7,8 @@ namespace doppel {
 // host's.
 enum class Device { cpu, emulator, cuda };
 
-// Whose convolutions and dense layers run on Device::cuda: our own, or cuDNN's and cuBLASLt's (kernels/vendor.h).
+// Whose convolutions and dense layers run on Device::cuda: our own, or cuDNN's and cuBLASLt's (kernels/vendor.h), also
+// where a layer chose otherwise (kernels/kernel_choice.h).
 enum class Library { doppel, vendor };
 
 struct Stream {

@@ -21,7 +21,9 @@ inline std::string describe(const Conv2d& v, const Epilogue& e) {
   out << "x [" << v.n << "," << v.h << "," << v.w << "," << v.c << "] w [" << v.k << "," << v.r << "," << v.s << ","
       << v.c << "] stride " << v.stride << " pad " << v.pad_top << "," << v.pad_left << "," << v.pad_bottom << ","
       << v.pad_right << " " << name_of(v.type) << " to " << name_of(v.out_type) << " activation " << int(e.activation)
-      << (e.shuffle ? " shuffled" : "");
+      << (e.shuffle ? " shuffled" : "") << " by";
+  for (const KernelChoice& choice : {v.kernels.fprop, v.kernels.dgrad, v.kernels.wgrad})
+    out << " " << name_of(choice.kernel) << "/" << choice.splits;
   return out.str();
 }
 

@@ -8,24 +8,16 @@ using namespace doppel::testing;
 
 namespace {
 
-constexpr MmaPlan kLarge{MmaTile::large, 1}, kTall{MmaTile::tall, 1}, kSmall{MmaTile::small, 1},
-    kLargeSplit{MmaTile::large, 2}, kTallSplit{MmaTile::tall, 3}, kSmallSplit{MmaTile::small, 3};
+constexpr KernelChoice kLarge{KernelKind::mma_128x128, 1}, kTall{KernelKind::mma_128x64, 1},
+    kSmall{KernelKind::mma_64x64, 1}, kLargeSplit{KernelKind::mma_128x128, 2}, kTallSplit{KernelKind::mma_128x64, 3},
+    kSmallSplit{KernelKind::mma_64x64, 3};
 
-// The plan of all products while it lives.
-struct Forced {
-  explicit Forced(MmaPlan plan) { mma_force = {true, plan}; }
-  ~Forced() { mma_force = {}; }
-  Forced(const Forced&) = delete;
-  Forced& operator=(const Forced&) = delete;
-};
-
-// All launchers with each plan, on the emulator and on the card.
-void check_plans(Conv2d conv, const Epilogue& epilogue, std::initializer_list<MmaPlan> plans, uint64_t seed,
+// All launchers with each choice, on the emulator and on the card.
+void check_plans(Conv2d conv, const Epilogue& epilogue, std::initializer_list<KernelChoice> plans, uint64_t seed,
                  DType out_type = DType::bf16) {
   conv.type = DType::bf16, conv.out_type = out_type;
-  for (const MmaPlan& plan : plans) {
-    INFO("tile " << int(plan.tile) << " in " << plan.splits << " parts");
-    const Forced forced(plan);
+  for (const KernelChoice& plan : plans) {
+    conv.kernels = {plan, plan, plan};
     testing::on_emulator([&](Stream stream) { check_launchers(conv, epilogue, seed, true, stream); });
     on_card([&](Stream stream) { check_launchers(conv, epilogue, seed, true, stream); });
   }
@@ -68,8 +60,8 @@ TEST_CASE("conv2d on tensor cores: epilogues", "[conv2d][mma][emulator]") {
 TEST_CASE("conv2d on tensor cores: every order and run gives the same bits", "[conv2d][mma][emulator]") {
   Conv2d conv = make_conv(2, 9, 5, 16, 24, 3, 3, 2, Padding::same);
   conv.type = conv.out_type = DType::bf16;
-  for (const MmaPlan& plan : {kLarge, kTallSplit, kSmallSplit}) {
-    const Forced forced(plan);
+  for (const KernelChoice& plan : {kLarge, kTallSplit, kSmallSplit}) {
+    conv.kernels = {plan, plan, plan};
     ConvRun first(conv, kUp, 40, Stream{Device::emulator});
     first.all();
     const auto check_same = [&](const ConvRun& one, Stream stream) {
@@ -102,13 +94,13 @@ TEST_CASE("conv2d on tensor cores: tensors off the 16 bytes are refused", "[conv
 
 TEST_CASE("conv2d on tensor cores: the plan", "[conv2d][mma]") {
   // Large products are left whole, in large tiles.
-  CHECK(mma_plan(128 * 32 * 32, 256, 25 * 4).tile == MmaTile::large);
-  CHECK(mma_plan(128 * 32 * 32, 256, 25 * 4).splits == 1);
+  CHECK(mma_plan({128 * 32 * 32, 256, 25 * 4}).tile == MmaTile::large);
+  CHECK(mma_plan({128 * 32 * 32, 256, 25 * 4}).splits == 1);
   // 64 columns do not fill a large tile.
-  CHECK(mma_plan(128 * 32 * 32, 64, 9 * 2).tile == MmaTile::tall);
+  CHECK(mma_plan({128 * 32 * 32, 64, 9 * 2}).tile == MmaTile::tall);
   // A dense layer of few rows, and a weight gradient of few weights, are split.
-  CHECK(mma_plan(128, 1024, 512).splits >= 8);
-  CHECK(mma_plan(64, 576, 16384).splits >= 32);
+  CHECK(mma_plan({128, 1024, 512}).splits >= 8);
+  CHECK(mma_plan({64, 576, 16384}).splits >= 32);
   // A short sum is never split into parts that are mostly overhead.
-  CHECK(mma_plan(16, 16, 9).splits == 1);
+  CHECK(mma_plan({16, 16, 9}).splits == 1);
 }

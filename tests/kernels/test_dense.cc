@@ -44,8 +44,8 @@ Doubles with_rounding(Doubles allowed, const Doubles& want, DType type) {
 }
 
 void check_dense(const Dense& dense, uint64_t seed, Stream stream) {
-  const auto& [n, c, k, type] = dense;
-  INFO("n " << n << " c " << c << " k " << k << " " << name_of(type));
+  const auto& [n, c, k, type, kernels] = dense;
+  INFO("n " << n << " c " << c << " k " << k << " " << name_of(type) << ", fprop by " << name_of(kernels.fprop.kernel));
   DenseRun run(dense, seed, stream);
   run.all();
   const Doubles x = run.x.values(), w = run.w.values(), b = run.b.values(), dy = run.dy.values();
@@ -78,6 +78,21 @@ TEST_CASE("dense: all shapes and types agree with the reference", "[dense][emula
 TEST_CASE("dense: sums are split where the rows are few", "[dense]") {
   const DenseWorkspace bytes = dense_workspace({17, 520, 8, DType::bf16}, Stream{Device::emulator});
   CHECK(bytes.fprop > 0);
+}
+
+TEST_CASE("dense: every listed kernel agrees with the reference", "[dense][choice][emulator]") {
+  const auto check_all = [](Stream stream) {
+    for (const DType type : {DType::f32, DType::bf16}) {
+      Dense dense{17, 520, 24, type};
+      for (const KernelChoice& choice : dense_choices(dense, Pass::fprop, stream)) {
+        // As good a kernel for the other products, whose own lists are other numbers of parts.
+        dense.kernels = {choice, choice, choice};
+        check_dense(dense, 40, stream);
+      }
+    }
+  };
+  on_emulator(emulator::Order::reverse, check_all);
+  on_card(check_all);
 }
 
 TEST_CASE("dense: every run and order gives the same bits", "[dense][emulator]") {

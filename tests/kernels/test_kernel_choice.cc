@@ -1,0 +1,130 @@
+// Choosing the kernel of a layer's product: every choice that is listed is right, uses no more memory than it says, and
+// is obeyed; what cannot be is refused.
+#include "kernels/conv_checks.h"
+
+using namespace doppel;
+using namespace doppel::testing;
+
+namespace {
+
+constexpr Pass kPasses[] = {Pass::fprop, Pass::dgrad, Pass::wgrad};
+
+size_t bytes_of(const ConvWorkspace& bytes, Pass pass) {
+  return pass == Pass::fprop ? bytes.fprop : pass == Pass::dgrad ? bytes.dgrad : bytes.wgrad;
+}
+
+// The same choice, in order, for all three passes: as many runs as the longest list has entries.
+void check_all_choices(Conv2d conv, const Epilogue& epilogue, uint64_t seed, Stream stream) {
+  std::vector<KernelChoice> choices[3];
+  size_t most = 0;
+  for (const Pass pass : kPasses) {
+    choices[int(pass)] = conv2d_choices(conv, pass, stream);
+    most = std::max(most, choices[int(pass)].size());
+  }
+  for (size_t i = 0; i < most; ++i) {
+    for (const Pass pass : kPasses) conv.kernels[pass] = choices[int(pass)][i % choices[int(pass)].size()];
+    check_launchers(conv, epilogue, seed, true, stream);
+  }
+}
+
+Conv2d typed(Conv2d conv, DType type) {
+  conv.type = conv.out_type = type;
+  return conv;
+}
+
+}  // namespace
+
+TEST_CASE("kernel choice: every listed kernel agrees with the reference", "[conv2d][choice][emulator]") {
+  const Conv2d mma = typed(make_conv(2, 5, 6, 24, 16, 3, 3, 2, Padding::same), DType::bf16),
+               simt = typed(make_conv(1, 6, 5, 20, 12, 3, 3, 1, Padding::symmetric), DType::f32),
+               first = typed(make_conv(1, 12, 11, 3, 12, 5, 5, 2, Padding::same), DType::bf16),
+               last = typed(make_conv(1, 9, 10, 16, 3, 3, 3, 1, Padding::same), DType::bf16);
+  const auto check_them = [&](Stream stream) {
+    for (const Conv2d& conv : {mma, simt, first, last}) check_all_choices(conv, kLeaky, 1, stream);
+  };
+  on_emulator(emulator::Order::shuffled, check_them);
+  on_card(check_them);
+}
+
+TEST_CASE("kernel choice: the first of the list is what is taken by itself", "[conv2d][choice]") {
+  const Stream stream{Device::emulator};
+  size_t listed = 0;
+  for (const Conv2d& shape :
+       {make_conv(4, 16, 16, 64, 128, 5, 5, 2, Padding::same), make_conv(2, 4, 4, 512, 512, 3, 3, 1, Padding::same),
+        make_conv(8, 64, 64, 3, 64, 5, 5, 2, Padding::same), make_conv(8, 32, 32, 32, 3, 3, 3, 1, Padding::same)})
+    for (const DType type : {DType::f32, DType::bf16}) {
+      const Conv2d conv = typed(shape, type);
+      INFO(describe(conv, kLeaky));
+      const ConvWorkspace own = conv2d_workspace(conv, kLeaky, stream);
+      for (const Pass pass : kPasses) {
+        const std::vector<KernelChoice> choices = conv2d_choices(conv, pass, stream);
+        REQUIRE(!choices.empty());
+        listed += choices.size();
+        Conv2d chosen = conv;
+        chosen.kernels[pass] = choices[0];
+        CHECK(bytes_of(conv2d_workspace(chosen, kLeaky, stream), pass) == bytes_of(own, pass));
+        // What was chosen before changes no list.
+        chosen.kernels[pass] = choices.back();
+        CHECK(conv2d_choices(chosen, pass, stream) == choices);
+        for (size_t i = 0; i < choices.size(); ++i) {
+          CHECK(choices[i].kernel != KernelKind::by_model);
+          CHECK(std::count(choices.begin(), choices.end(), choices[i]) == 1);
+          chosen.kernels[pass] = choices[i];
+          const size_t bytes = bytes_of(conv2d_workspace(chosen, kLeaky, stream), pass);
+          const int64_t results = pass == Pass::fprop   ? conv.out_pixels() * conv.k
+                                  : pass == Pass::dgrad ? int64_t(conv.n) * conv.h * conv.w * conv.c
+                                                        : conv.weights();
+          if (choices[i].kernel != KernelKind::ends)
+            CHECK(bytes == (choices[i].splits > 1 ? size_t(choices[i].splits * results) * sizeof(float) : 0));
+        }
+      }
+    }
+  CHECK(listed > 3 * 8);  // nearly always there is a choice
+}
+
+TEST_CASE("kernel choice: each pass obeys its own", "[conv2d][choice][emulator]") {
+  // In another number of parts the order of a sum is another, and so are some of its last bits.
+  Conv2d conv = typed(make_conv(2, 8, 8, 64, 64, 3, 3, 1, Padding::same), DType::f32);
+  conv.kernels = {{KernelKind::simt, 1}, {KernelKind::simt, 1}, {KernelKind::simt, 1}};
+  const Stream stream{Device::emulator};
+  ConvRun plain(conv, kPlain, 7, stream);
+  plain.all();
+  for (const Pass pass : kPasses) {
+    Conv2d other = conv;
+    other.kernels[pass].splits = 3;
+    ConvRun run(other, kPlain, 7, stream);
+    run.all();
+    CHECK(run.y.same_bits(plain.y) == (pass != Pass::fprop));
+    CHECK(run.dx.same_bits(plain.dx) == (pass != Pass::dgrad));
+    CHECK(run.dw.same_bits(plain.dw) == (pass != Pass::wgrad));
+  }
+}
+
+TEST_CASE("kernel choice: what does not take the shape is refused", "[conv2d][choice]") {
+  const auto refused = [](Conv2d conv, Pass pass, KernelChoice choice) {
+    conv.kernels[pass] = choice;
+    try {
+      conv2d_workspace(conv, kPlain, Stream{Device::emulator});
+    } catch (const std::invalid_argument&) {
+      return true;
+    }
+    return false;
+  };
+  const Conv2d wide = typed(make_conv(1, 8, 8, 16, 16, 3, 3, 1, Padding::same), DType::bf16),
+               single = typed(wide, DType::f32),
+               odd = typed(make_conv(1, 8, 8, 15, 16, 3, 3, 1, Padding::same), DType::bf16);
+  for (const Pass pass : kPasses) {
+    CHECK_FALSE(refused(wide, pass, {KernelKind::mma_64x64, 1}));
+    CHECK_FALSE(refused(wide, pass, {KernelKind::simt, 2}));
+    CHECK_FALSE(refused(odd, pass, {KernelKind::simt, kMostSplits}));
+    CHECK(refused(single, pass, {KernelKind::mma_64x64, 1}));
+    CHECK(refused(odd, pass, {KernelKind::mma_128x64, 1}));
+    CHECK(refused(wide, pass, {KernelKind::ends, 1}));
+    CHECK(refused(wide, pass, {KernelKind::vendor, 1}));
+    CHECK(refused(wide, pass, {KernelKind::simt, 0}));
+    CHECK(refused(wide, pass, {KernelKind::mma_128x128, kMostSplits + 1}));
+  }
+  const Conv2d first = typed(make_conv(1, 12, 11, 3, 12, 5, 5, 2, Padding::same), DType::bf16);
+  CHECK_FALSE(refused(first, Pass::fprop, {KernelKind::ends, 1}));
+  CHECK(refused(first, Pass::fprop, {KernelKind::ends, 2}));
+}
