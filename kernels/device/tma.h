@@ -81,7 +81,7 @@ inline std::string tensor_map_problem(const Im2col& t) {
 
 namespace doppel::DOPPEL_BACKEND {
 
-struct alignas(64) TensorMap {
+struct TensorMap {
 #if DOPPEL_ON_CARD
   CUtensorMap map;
 #else

@@ -34,6 +34,11 @@
 
 namespace doppel {
 
+// The first multiple of 1024 from `bytes` on.
+__device__ __forceinline__ unsigned char* wgmma_aligned(unsigned char* bytes) {
+  return bytes + (0u - shared_address(bytes)) % 1024;
+}
+
 // A matrix descriptor, all distances and the address in units of 16 bytes: bits 0-13 the address, 16-29 the distance of
 // 64 rows across the sum ("leading"), 32-45 that of 8 rows of memory ("stride"), 62-63 the swizzle, 1 for 128 bytes.
 __device__ __forceinline__ uint64_t wgmma_descriptor(const void* tile, uint32_t leading) {
