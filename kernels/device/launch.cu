@@ -17,20 +17,28 @@ cudaStream_t stream_of(Stream stream) {
   return static_cast<cudaStream_t>(stream.handle);
 }
 
-const Architecture& architecture_here() {
-  int device = 0, major = 0, minor = 0;
+int attribute_here(cudaDeviceAttr attribute) {
+  int device = 0, value = 0;
   check(cudaGetDevice(&device), "finding the card", "launches");
-  check(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device), "finding the architecture",
-        "the card");
-  check(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device), "finding the architecture",
-        "the card");
-  return architecture(10 * major + minor);
+  check(cudaDeviceGetAttribute(&value, attribute, device), "asking for an attribute", "the card");
+  return value;
 }
 
 }  // namespace
 
+int on_cuda::device_sm() {
+  static thread_local const int sm =
+      10 * attribute_here(cudaDevAttrComputeCapabilityMajor) + attribute_here(cudaDevAttrComputeCapabilityMinor);
+  return sm;
+}
+
+int on_cuda::multiprocessors() {
+  static thread_local const int count = attribute_here(cudaDevAttrMultiProcessorCount);
+  return count;
+}
+
 void launch_on_card(const char* name, const void* kernel, const Geometry& g, void** arguments, Stream stream) {
-  static thread_local const Architecture& a = architecture_here();
+  const Architecture& a = architecture(on_cuda::device_sm());
   const std::string problem =
       launch_problem({{g.grid.x, g.grid.y, g.grid.z}, {g.block.x, g.block.y, g.block.z}, g.shared}, a);
   if (!problem.empty()) throw LaunchError("launch: kernel " + std::string(name) + ": " + problem);
