@@ -78,11 +78,9 @@ struct StageToFill {
 template <typename T, bool AAcross, bool BAcross>
 __device__ __forceinline__ void wgmma_steps(float (&acc)[T::kN / 2], const unsigned char* stages, MBarrier* full,
                                             MBarrier* empty, StageWalk<T::kStages>& walk, int steps, int rows) {
-  if (steps == 0) {
 #pragma unroll
-    for (float& sum : acc) sum = 0;
-    return;
-  }
+  for (float& sum : acc) sum = 0;
+  wgmma_fence(acc);
   int used = 0;
   for (int step = 0; step < steps; ++step) {
     mbarrier_wait(full[walk.stage], walk.parity);
@@ -93,7 +91,7 @@ __device__ __forceinline__ void wgmma_steps(float (&acc)[T::kN / 2], const unsig
     for (int i = 0; i < T::kK / 16; ++i) {
       const uint64_t da = AAcross ? wgmma_across(a + 16 * kWgmmaRow * i, kWgmmaBlock) : wgmma_along(a + 32 * i);
       const uint64_t db = BAcross ? wgmma_across(b + 16 * kWgmmaRow * i, kWgmmaBlock) : wgmma_along(b + 32 * i);
-      wgmma<AAcross, BAcross>(acc, da, db, step > 0 || i > 0);
+      wgmma<AAcross, BAcross>(acc, da, db, true);
     }
     wgmma_commit();
     // The step before this one has been read, and may be overwritten.
@@ -103,7 +101,7 @@ __device__ __forceinline__ void wgmma_steps(float (&acc)[T::kN / 2], const unsig
     walk.next();
   }
   wgmma_wait<0>(acc);
-  if (lane() == 0) mbarrier_arrive(empty[used]);
+  if (steps > 0 && lane() == 0) mbarrier_arrive(empty[used]);
 }
 
 // All tiles of this block, numbers blockIdx.x, blockIdx.x + gridDim.x, .. below `tiles`.
@@ -146,8 +144,8 @@ __device__ __forceinline__ void wgmma_tiles(int tiles, Steps&& steps_of, Load&& 
     registers_increase<232>();
     const int consumer = warp() - 4, rows = consumer / 4 * 64;
     unsigned char* const mine = stages + T::kStages * T::kBytes + consumer * T::kStore;
-    float acc[T::kN / 2];
     for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x)) {
+      float acc[T::kN / 2];
       wgmma_steps<T, AAcross, BAcross>(acc, stages, full, empty, walk, steps_of(tile), rows);
       store(tile, acc, consumer * 16, mine);
     }

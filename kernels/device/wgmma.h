@@ -5,7 +5,7 @@
 //
 //   float d[N / 2];                     // per thread, compile-time indices only. With g = lane / 4, t = lane % 4:
 //                                       // d[4 j + 2 h + e] is row 16 (warp % 4) + g + 8 h, column 8 j + 2 t + e
-//   wgmma_fence();                      // before the first, and after d was touched: orders registers
+//   wgmma_fence(d);                     // before the first, and after d was touched: orders registers
 //   wgmma<AAcross, BAcross>(d, descriptor(a), descriptor(b), accumulate);  // issues; not `accumulate`: d = a b
 //   wgmma_commit();                     // what was issued since the last commit is one group
 //   wgmma_wait<Groups>(d);              // until at most the Groups youngest groups go on; then the others' d may be
@@ -139,7 +139,14 @@ __device__ __forceinline__ void wgmma_wait() {
   __trap();
 #endif
 }
-// The compiler must not take d for known before the wait: it seems to change here.
+// The compiler must have d ready before the fence, and must not take it for known before the wait: in both places it
+// seems to change.
+template <int Count>
+__device__ __forceinline__ void wgmma_fence(float (&d)[Count]) {
+#pragma unroll
+  for (int i = 0; i < Count; ++i) asm volatile("" : "+f"(d[i])::"memory");
+  wgmma_fence();
+}
 template <int Groups, int Count>
 __device__ __forceinline__ void wgmma_wait(float (&d)[Count]) {
   wgmma_wait<Groups>();
@@ -170,6 +177,10 @@ void wgmma(float (&d)[Count], uint64_t a, uint64_t b, bool accumulate,
   emulator::wgmma(d, a, b, accumulate, {2 * Count, AAcross, BAcross}, where);
 }
 inline void wgmma_fence() {
+  emulator::wgmma_fence();
+}
+template <int Count>
+void wgmma_fence(float (&)[Count]) {
   emulator::wgmma_fence();
 }
 inline void wgmma_commit() {

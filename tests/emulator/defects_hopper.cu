@@ -211,7 +211,7 @@ __global__ void sums_touched(float* out, const float*, const TensorMap map) {
   multiply(d, tile);
   wgmma_wait<0>(d);
   d[threadIdx.x % 64] += 1;
-  if (Right) wgmma_fence();
+  if (Right) wgmma_fence(d);
   wgmma<false, false>(d, wgmma_along(tile), wgmma_along(tile), true);  // <- sums_touched
   wgmma_commit();
   wgmma_wait<0>(d);
