@@ -1,7 +1,7 @@
 // Small kernels for the instructions of sm_90 and sm_90a; tests/emulator/test_hopper.cc.
 #pragma once
 
-#include "kernels/device/tma.h"
+#include "kernels/device/tensor_box.h"
 #include "kernels/dtype.h"
 #include "kernels/stream.h"
 

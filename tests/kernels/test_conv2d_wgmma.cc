@@ -2,7 +2,7 @@
 // reference, with each tile and with split sums.
 #include <memory>
 
-#include "kernels/conv2d_wgmma.h"
+#include "kernels/conv2d_wgmma_plan.h"
 #include "kernels/conv_checks.h"
 
 using namespace doppel;
