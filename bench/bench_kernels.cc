@@ -1,45 +1,40 @@
 // Times every CUDA kernel at the layer shapes of the architectures on a card, next to cuDNN and cuBLASLt where they are
 // there, and says how close each comes to what the card can do, measured in the same run.
 //
-//   bench_kernels [--arch A] [--batch N] [--precision P] [--only TEXT] [--seconds S] [--json]
+//   bench_kernels [--device cuda|emulator] [--arch A] [--batch N] [--precision P] [--only TEXT] [--seconds S] [--json]
 //
-// Without a card it says so and has nothing to do.
+// Without a card it says so and has nothing to do. On the emulator it only rehearses: give it --batch 1 and --only.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "bench/card.h"
 #include "bench/kernel_cases.h"
 #include "nn/architecture.h"
+#include "runtime/device.h"
 
 namespace doppel::bench {
 namespace {
 
 struct Options {
-  std::string arch, precision, only;
+  std::string device = "cuda", arch, precision, only;
   int batch = 64;
   double seconds = 0.2;  // of each kernel
   bool json = false;
-};
-
-struct Peak {
-  double flops = 0, bytes = 0;  // a second
 };
 
 class Table {
  public:
   explicit Table(const Options& options) : options_(options) {}
 
-  // What the card can do is the best of the product's producers, and the copy.
   void measure_peak() {
-    visit_peaks([&](const KernelCase& c) {
-      const double t = time_on_card(c.run, options_.seconds);
-      peak_.flops = std::max(peak_.flops, c.flops / t);
-      if (c.flops == 0) peak_.bytes = c.bytes / t;
-      row("", 0, "bf16", c, t);
-    });
+    std::vector<std::pair<KernelCase, double>> seen;
+    peak_ = measured_peak(options_.seconds, [&](const KernelCase& c, double t) { seen.emplace_back(c, t); });
+    for (const auto& [c, t] : seen) row("", 0, "bf16", c, t);
   }
 
   void measure(const std::string& arch, DType type) {
@@ -79,6 +74,7 @@ class Table {
           headed_ ? ",\n " : "[", arch.c_str(), batch, precision.c_str(), c.layer.c_str(), c.kernel.c_str(),
           c.by.c_str(), t * 1e3, c.flops / t * 1e-12, c.bytes / t * 1e-9, least / t);
       headed_ = true;
+      std::fflush(stdout);  // a run that is stopped leaves what it has measured
       return;
     }
     if (!headed_)
@@ -98,8 +94,8 @@ class Table {
 
 int usage() {
   std::fprintf(stderr,
-               "usage: bench_kernels [--arch lite|original] [--batch SAMPLES_PER_PERSON] [--precision bf16|fp32]\n"
-               "                     [--only TEXT] [--seconds S_PER_KERNEL] [--json]\n");
+               "usage: bench_kernels [--device cuda|emulator] [--arch lite|original] [--batch SAMPLES_PER_PERSON]\n"
+               "                     [--precision bf16|fp32] [--only TEXT] [--seconds S_PER_KERNEL] [--json]\n");
   return 2;
 }
 
@@ -112,7 +108,9 @@ int main_program(int argc, char** argv) {
       continue;
     }
     if (++i == argc) return usage();
-    if (key == "--arch")
+    if (key == "--device")
+      o.device = argv[i];
+    else if (key == "--arch")
       o.arch = argv[i];
     else if (key == "--precision")
       o.precision = argv[i];
@@ -125,14 +123,17 @@ int main_program(int argc, char** argv) {
     else
       return usage();
   }
-  if (o.batch < 1 || (!o.precision.empty() && o.precision != "bf16" && o.precision != "fp32")) return usage();
+  if ((o.device != "cuda" && o.device != "emulator") || o.batch < 1 ||
+      (!o.precision.empty() && o.precision != "bf16" && o.precision != "fp32"))
+    return usage();
   if (!o.arch.empty()) architecture(o.arch);
-  if (const std::string problem = card_problem(); !problem.empty()) {
+  if (const std::string problem = o.device == "cuda" ? card_problem() : ""; !problem.empty()) {
     std::fprintf(stderr, "bench_kernels: no card to measure on: %s\n", problem.c_str());
     if (o.json) std::printf("[]\n");
     return 0;
   }
-  std::fprintf(stderr, "bench_kernels: %s\n", card_name().c_str());
+  use_device(choose_device(o.device));
+  std::fprintf(stderr, "bench_kernels: %s\n", describe(device_in_use()).c_str());
   Table table(o);
   table.measure_peak();
   for (const std::string& arch : architecture_names())

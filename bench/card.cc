@@ -1,80 +1,79 @@
 #include "bench/card.h"
 
-#if defined(DOPPEL_CUDA)
-#include <cuda_runtime_api.h>
-
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <stdexcept>
 #include <vector>
 
 #include "kernels/philox.h"
+#include "runtime/device.h"
+
+#if defined(DOPPEL_CUDA)
+#include <cuda_runtime_api.h>
 #endif
 
 namespace doppel::bench {
+namespace {
+
+Device device = Device::cuda;
 
 #if defined(DOPPEL_CUDA)
-
-namespace {
 
 void check(cudaError_t status, const char* what) {
   if (status != cudaSuccess) throw std::runtime_error(std::string(what) + ": " + cudaGetErrorString(status));
 }
 
-class Event {
- public:
-  Event() { check(cudaEventCreate(&event_), "an event"); }
-  ~Event() { cudaEventDestroy(event_); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-  void record() { check(cudaEventRecord(event_, nullptr), "an event"); }
-  double seconds_since(const Event& start) const {
-    check(cudaEventSynchronize(event_), "waiting for the card");
-    float milliseconds = 0;
-    check(cudaEventElapsedTime(&milliseconds, start.event_, event_), "a time");
-    return double(milliseconds) * 1e-3;
-  }
-
- private:
-  cudaEvent_t event_ = nullptr;
-};
-
-// Twice the L2 cache of this card.
-CardMemory& flush_memory() {
-  static CardMemory memory([] {
+// Overwrites twice as much as the L2 cache of this card holds.
+void flush_cache() {
+  static const CardMemory memory([] {
     int bytes = 0;
     check(cudaDeviceGetAttribute(&bytes, cudaDevAttrL2CacheSize, 0), "the size of the cache");
     return size_t(2) * size_t(std::max(bytes, 1 << 20));
   }());
-  return memory;
+  check(cudaMemsetAsync(memory.data(), 0, memory.bytes(), nullptr), "flushing the cache");
 }
+
+void copy_on_cuda(void* to, const void* from, size_t bytes, Stream stream) {
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, static_cast<cudaStream_t>(stream.handle)), "a copy");
+}
+
+#else
+
+// Without CUDA the device is the emulator: choose_device() has seen to it.
+void flush_cache() {}
+void copy_on_cuda(void*, const void*, size_t, Stream) {}
+
+#endif
 
 }  // namespace
 
 std::string card_problem() {
-  int cards = 0;
-  const cudaError_t status = cudaGetDeviceCount(&cards);
-  if (status != cudaSuccess) return cudaGetErrorString(status);
-  return cards > 0 ? "" : "there is no CUDA card";
+  try {
+    choose_device("cuda");
+  } catch (const std::exception& e) {
+    return e.what();
+  }
+  return "";
 }
 
-std::string card_name() {
-  cudaDeviceProp properties{};
-  check(cudaGetDeviceProperties(&properties, 0), "the card's name");
-  return properties.name;
+void use_device(Device d) {
+  device = d;
 }
 
-CardMemory::CardMemory(size_t bytes) : bytes_(bytes) {
-  check(cudaMalloc(&data_, std::max<size_t>(bytes, 1)), "memory on the card");
+Device device_in_use() {
+  return device;
 }
 
-CardMemory::~CardMemory() {
-  cudaFree(data_);
+Stream bench_stream(Library library) {
+  return {device, nullptr, library};
 }
+
+CardMemory::CardMemory(size_t bytes) : memory_(std::max<size_t>(bytes, 1), device) {}
 
 void CardMemory::fill(DType type, float low, float high) {
   // One piece of random numbers, again and again; its length is no power of two, so that rows differ.
-  const size_t piece = std::min<size_t>(bytes_, size_t(12'000'012));
+  const size_t piece = std::min<size_t>(bytes(), size_t(12'000'012));
   std::vector<unsigned char> host(piece + 4);
   Random random(1, 0, 0);
   const size_t size = size_of(type);
@@ -87,31 +86,32 @@ void CardMemory::fill(DType type, float low, float high) {
                                              : &byte;
     std::copy_n(static_cast<const unsigned char*>(from), size, host.data() + i);
   }
-  for (size_t at = 0; at < bytes_; at += piece)
-    check(cudaMemcpy(static_cast<char*>(data_) + at, host.data(), std::min(piece, bytes_ - at), cudaMemcpyHostToDevice),
-          "filling memory");
+  for (size_t at = 0; at < bytes(); at += piece)
+    doppel::upload(memory_.as<char>() + at, host.data(), std::min(piece, bytes() - at), bench_stream());
+  wait(bench_stream());
 }
 
 void CardMemory::upload(const void* from, size_t bytes) {
-  if (bytes > bytes_) throw std::length_error("an upload beyond its memory");
-  check(cudaMemcpy(data_, from, bytes, cudaMemcpyHostToDevice), "an upload");
+  if (bytes > memory_.bytes()) throw std::length_error("an upload beyond its memory");
+  doppel::upload(memory_.data(), from, bytes, bench_stream());
+  wait(bench_stream());
 }
 
 void copy_on_card(void* to, const void* from, size_t bytes, Stream stream) {
-  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, static_cast<cudaStream_t>(stream.handle)), "a copy");
+  stream.device == Device::cuda ? copy_on_cuda(to, from, bytes, stream) : void(std::memcpy(to, from, bytes));
 }
 
 double time_on_card(const std::function<void(Stream)>& run, double budget) {
-  const Stream stream{Device::cuda, nullptr};
-  CardMemory& flush = flush_memory();
+  const Stream stream = bench_stream();
   const auto once = [&] {
-    Event start, end;
-    check(cudaMemsetAsync(flush.data(), 0, flush.bytes(), nullptr), "flushing the cache");
-    start.record();
+    DeviceEvent start(stream.device), end(stream.device);
+    if (stream.device == Device::cuda) flush_cache();
+    start.record(stream);
     run(stream);
-    end.record();
+    end.record(stream);
     return end.seconds_since(start);
   };
+  if (stream.device == Device::emulator) return once();
   for (int i = 0; i < 3; ++i) once();
   std::vector<double> times;
   const auto begin = std::chrono::steady_clock::now();
@@ -120,24 +120,5 @@ double time_on_card(const std::function<void(Stream)>& run, double budget) {
   std::nth_element(times.begin(), times.begin() + std::ptrdiff_t(times.size() / 2), times.end());
   return times[times.size() / 2];
 }
-
-#else
-
-std::string card_problem() {
-  return "this build has no CUDA";
-}
-std::string card_name() {
-  return "";
-}
-CardMemory::CardMemory(size_t bytes) : bytes_(bytes) {}
-CardMemory::~CardMemory() = default;
-void CardMemory::fill(DType, float, float) {}
-void CardMemory::upload(const void*, size_t) {}
-void copy_on_card(void*, const void*, size_t, Stream) {}
-double time_on_card(const std::function<void(Stream)>&, double) {
-  return 0;
-}
-
-#endif
 
 }  // namespace doppel::bench

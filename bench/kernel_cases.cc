@@ -23,16 +23,12 @@ struct By {
 std::vector<By> producers(const char* library) {
   std::vector<By> by{{"doppel", Library::doppel}};
 #if defined(DOPPEL_CUDNN)
-  static const bool present = card_problem().empty() && vendor_problem().empty();
+  static const bool present = device_in_use() == Device::cuda && vendor_problem().empty();
   if (present) by.push_back({library, Library::vendor});
 #else
   (void)library;
 #endif
   return by;
-}
-
-Stream on_card(Library library) {
-  return {Device::cuda, nullptr, library};
 }
 
 void visit_conv(const std::string& layer, const Conv2d& c, const Epilogue& e, bool dgrad, const Visit& visit) {
@@ -49,8 +45,7 @@ void visit_conv(const std::string& layer, const Conv2d& c, const Epilogue& e, bo
   float *dw = operands.add_floats(c.weights()), *db = operands.add_floats(c.k);
   for (const By& by : producers("cuDNN")) {
     const Library library = by.library;
-    ConvWorkspace bytes;
-    if (card_problem().empty()) bytes = conv2d_workspace(c, e, on_card(library));
+    const ConvWorkspace bytes = conv2d_workspace(c, e, bench_stream(library));
     void* workspace = operands.scratch(std::max({bytes.fprop, bytes.backward_epilogue, bytes.dgrad, bytes.wgrad}));
     const auto with = [=](Stream stream) { return Stream{stream.device, stream.handle, library}; };
     visit({layer, "fprop", by.name, c.flops(), element * double(in + c.weights()) + out_element * double(out),
@@ -77,8 +72,7 @@ void visit_dense(const std::string& layer, const Dense& d, const Visit& visit) {
   float *dw = operands.add_floats(weights), *db = operands.add_floats(d.k);
   for (const By& by : producers("cuBLASLt")) {
     const Library library = by.library;
-    DenseWorkspace bytes;
-    if (card_problem().empty()) bytes = dense_workspace(d, on_card(library));
+    const DenseWorkspace bytes = dense_workspace(d, bench_stream(library));
     void* workspace = operands.scratch(std::max({bytes.fprop, bytes.dgrad, bytes.wgrad}));
     const auto with = [=](Stream stream) { return Stream{stream.device, stream.handle, library}; };
     const double moved = element * double(in + out + weights);
@@ -118,7 +112,7 @@ void visit_optimiser(int64_t count, const AdamOptions& o, const Visit& visit) {
   float *g = operands.add_floats(count), *average = operands.add_floats(count), *norm = operands.add_floats(1);
   Bf16* copy = static_cast<Bf16*>(operands.add(DType::bf16, count));
   StepState* state = operands.upload(StepState{1, 100, 1e-4f, 0});
-  void* workspace = operands.scratch(global_norm_workspace(count, on_card(Library::doppel)));
+  void* workspace = operands.scratch(global_norm_workspace(count, bench_stream()));
   AdamOptions all = o;
   all.clip_norm = 1;
   all.ema_decay = 0.999f;
@@ -167,14 +161,26 @@ void visit_kernels(const std::string& arch, int batch, DType type, const Visit& 
   visit_pictures(a, batch, type, visit);
 }
 
-void visit_peaks(const Visit& visit) {
-  visit_dense("8192 x 8192 x 8192", {8192, 8192, 8192, DType::bf16}, [&](const KernelCase& c) {
-    if (c.kernel == "dense fprop") visit(c);
+Peak measured_peak(double seconds, const std::function<void(const KernelCase&, double)>& each) {
+  const bool rehearsed = device_in_use() == Device::emulator;
+  Peak peak;
+  const auto measure = [&](const KernelCase& c) {
+    const double t = time_on_card(c.run, seconds);
+    peak.flops = std::max(peak.flops, c.flops / t);
+    if (c.flops == 0) peak.bytes = c.bytes / t;
+    each(c, t);
+  };
+  const int n = rehearsed ? 64 : 8192;
+  const std::string side = std::to_string(n);
+  visit_dense(side + " x " + side + " x " + side, {n, n, n, DType::bf16}, [&](const KernelCase& c) {
+    if (c.kernel == "dense fprop") measure(c);
   });
-  constexpr size_t kBytes = size_t(1) << 30;
+  const size_t bytes = size_t(1) << (rehearsed ? 20 : 30);
   Operands operands;
-  void *to = operands.scratch(kBytes), *from = operands.scratch(kBytes);
-  visit({"1 GiB", "copy", "driver", 0, 2.0 * double(kBytes), [=](Stream s) { copy_on_card(to, from, kBytes, s); }});
+  void *to = operands.scratch(bytes), *from = operands.scratch(bytes);
+  measure({std::to_string(bytes >> 20) + " MiB", "copy", "driver", 0, 2.0 * double(bytes),
+           [=](Stream s) { copy_on_card(to, from, bytes, s); }});
+  return peak;
 }
 
 }  // namespace doppel::bench

@@ -23,8 +23,8 @@ struct KernelCase {
   std::function<void(Stream)> run;
 };
 
-// Allocates a case's operands and hands the case to `visit`, one after another, so that one case's memory is alive at a
-// time. `batch` is per person, of two. Without a card, operands are not allocated and the cases cannot run.
+// Allocates a case's operands on the device in use (bench/card.h) and hands the case to `visit`, one after another, so
+// that one case's memory is alive at a time. `batch` is per person, of two.
 using Visit = std::function<void(const KernelCase&)>;
 void visit_kernels(const std::string& arch, int batch, DType type, const Visit& visit);
 
@@ -32,7 +32,11 @@ void visit_kernels(const std::string& arch, int batch, DType type, const Visit& 
 void visit_pictures(const Architecture& a, int batch, DType type, const Visit& visit);
 void visit_frames(const Visit& visit);
 
-// A large bf16 matrix product by each library that is there, and a large copy: what the card can do.
-void visit_peaks(const Visit& visit);
+// What the device can do, a second: operations by the fastest large bf16 matrix product of all libraries that are
+// there, bytes read and written by a large copy. Each is measured for `seconds` and told to `each` with its time.
+struct Peak {
+  double flops = 0, bytes = 0;
+};
+Peak measured_peak(double seconds, const std::function<void(const KernelCase&, double)>& each);
 
 }  // namespace doppel::bench

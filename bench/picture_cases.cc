@@ -9,8 +9,6 @@
 namespace doppel::bench {
 namespace {
 
-constexpr Stream kCard{Device::cuda, nullptr};
-
 void visit_losses(const Architecture& a, int batch, const Visit& visit) {
   const LossShape shape{batch, a.size, a.size, 3, a.loss.focus};
   const int64_t pixels = int64_t(batch) * a.size * a.size * 3;
@@ -19,8 +17,8 @@ void visit_losses(const Architecture& a, int batch, const Visit& visit) {
   float *y = operands.add_floats(pixels, 0, 1), *t = operands.add_floats(pixels, 0, 1);
   float *dy = operands.add_floats(pixels), *loss = operands.add_floats(4);
   const DssimScales scales = a.loss.scales;
-  void* sums = operands.scratch(pointwise_loss_workspace(shape, kCard));
-  void* workspace = operands.scratch(dssim_workspace(shape, scales, kCard));
+  void* sums = operands.scratch(pointwise_loss_workspace(shape, bench_stream()));
+  void* workspace = operands.scratch(dssim_workspace(shape, scales, bench_stream()));
   const double moved = 12.0 * double(pixels);
   visit(
       {what, "l1", "doppel", 0, moved, [=](Stream s) { l1_loss(loss, dy, y, t, nullptr, shape, 1, false, sums, s); }});
@@ -28,6 +26,8 @@ void visit_losses(const Architecture& a, int batch, const Visit& visit) {
          [=](Stream s) { mse_loss(loss, dy, y, t, nullptr, shape, 1, false, sums, s); }});
   visit({what, "dssim", "doppel", 0, moved,
          [=](Stream s) { dssim_loss(loss, dy, y, t, nullptr, shape, scales, 1, false, workspace, s); }});
+  // Reads three losses and writes their sum: the time of a launch.
+  visit({what, "total loss", "doppel", 0, 16, [=](Stream s) { total_loss(loss, 1, 1, 1, s); }});
 }
 
 void visit_warp(const Architecture& a, int batch, DType type, const Visit& visit) {

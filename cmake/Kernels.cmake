@@ -19,6 +19,15 @@ endfunction()
 doppel_wrap_kernels(wrappers ${CMAKE_BINARY_DIR}/emulated ${DOPPEL_KERNEL_SOURCES})
 target_sources(kernels PRIVATE ${DOPPEL_EMULATOR_SOURCES} ${wrappers})
 
+# What times of kernels are valid for (kernels/kernel_generation.h).
+file(GLOB generation CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/conv2d* ${CMAKE_SOURCE_DIR}/kernels/dense*
+  ${CMAKE_SOURCE_DIR}/kernels/device/* ${CMAKE_SOURCE_DIR}/kernels/vendor/*)
+add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/kernel_generation.cc
+  COMMAND ${CMAKE_COMMAND} -DOUT=${CMAKE_BINARY_DIR}/kernel_generation.cc
+    -P ${CMAKE_SOURCE_DIR}/cmake/kernel_generation.cmake -- ${generation}
+  DEPENDS ${generation} ${CMAKE_SOURCE_DIR}/cmake/kernel_generation.cmake VERBATIM)
+target_sources(kernels PRIVATE ${CMAKE_BINARY_DIR}/kernel_generation.cc)
+
 # The checked build of kernels. GCC's ThreadSanitizer and UndefinedBehaviorSanitizer instrument every load and store, but
 # their runtimes are not linked: kernels/checked/ provides the functions that the instrumentation calls. A program that
 # names these objects before the library `kernels` gets them instead of the plain ones. Not with AddressSanitizer, which
@@ -60,7 +69,7 @@ if(DOPPEL_CUDA)
   set(CMAKE_CUDA_COMPILER_LAUNCHER bash ${CMAKE_SOURCE_DIR}/cmake/ptxas_log.sh ${CCACHE})
 
   add_library(doppel_cuda_flags INTERFACE)
-  target_compile_options(doppel_cuda_flags INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;-Werror=all-warnings;-Xptxas=-v;-Xcompiler=-Wall,-Wextra,-Werror,-Wno-unknown-pragmas>")
+  target_compile_options(doppel_cuda_flags INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;$<$<BOOL:${DOPPEL_WERROR}>:-Werror=all-warnings>;-Xptxas=-v;-Xcompiler=-Wall,-Wextra$<$<BOOL:${DOPPEL_WERROR}>:$<COMMA>-Werror>,-Wno-unknown-pragmas>")
 
   # Kernels that use wgmma run on compute capability 9.0 alone, and are compiled for nothing else.
   function(doppel_for_hopper target)

@@ -6,9 +6,10 @@ if(CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
 endif()
 
+set(werror $<$<BOOL:${DOPPEL_WERROR}>:-Werror>)
 # -Wrestrict: GCC 12 reports std::string's own operator+ (its bug 105651).
 add_library(doppel_flags INTERFACE)
-target_compile_options(doppel_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Werror;-Wshadow;-Wno-unknown-pragmas;-Wno-restrict;-march=native;-fno-math-errno;-fno-trapping-math>")
+target_compile_options(doppel_flags INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;${werror};-Wshadow;-Wno-unknown-pragmas;-Wno-restrict;-march=native;-fno-math-errno;-fno-trapping-math>")
 target_link_libraries(doppel_flags INTERFACE OpenMP::OpenMP_CXX)
 if(DOPPEL_SANITIZE)
   # GCC 12 sees uninitialised members in its own <regex> once AddressSanitizer has rewritten the code.

@@ -41,7 +41,7 @@ struct Same {
 
 // out[i] = formula(a[i], b[i]), or of a alone when Inputs is 1; `Width` elements a thread. out may be a or b.
 template <int Width, int Inputs, typename Out, typename In, typename Formula>
-__global__ void __launch_bounds__(kThreads) map(Out* out, const In* a, const In* b, int64_t count, Formula formula) {
+DOPPEL_GLOBAL((kThreads), map, Out* out, const In* a, const In* b, int64_t count, Formula formula) {
   const int64_t i = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * Width;
   if (i + Width <= count) {
     using V = Vector<In, Width>;

@@ -46,8 +46,8 @@ __device__ __forceinline__ void adam_at(const AdamRange& r, int64_t i, const Ada
 }
 
 template <int Width, bool Belief, bool Dropout>
-__global__ void __launch_bounds__(kThreads)
-    adam_kernel(AdamRange range, const float* norm, const StepState* state, AdamOptions options) {
+DOPPEL_GLOBAL((kThreads), adam_kernel, AdamRange range, const float* norm, const StepState* state,
+              AdamOptions options) {
   // One thread works out the powers in double; the others would wait for them as well.
   DOPPEL_SHARED(AdamStep, step, [1]);
   if (threadIdx.x == 0) step[0] = adam_step(*state, norm, options);
@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // partial[block] = the sum of squares of the block's part of g.
-__global__ void __launch_bounds__(kThreads) norm_parts(double* partial, const float* g, int64_t count) {
+DOPPEL_GLOBAL((kThreads), norm_parts, double* partial, const float* g, int64_t count) {
   const int64_t begin = count * blockIdx.x / gridDim.x, end = count * (blockIdx.x + 1) / gridDim.x;
   double sum = 0;
   for (int64_t i = begin + threadIdx.x; i < end; i += kThreads) sum += double(g[i]) * double(g[i]);
@@ -69,14 +69,14 @@ __global__ void __launch_bounds__(kThreads) norm_parts(double* partial, const fl
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
-__global__ void __launch_bounds__(kThreads) norm_of_parts(float* norm, const double* partial) {
+DOPPEL_GLOBAL((kThreads), norm_of_parts, float* norm, const double* partial) {
   double sum = 0;
   for (int i = threadIdx.x; i < kNormParts; i += kThreads) sum += partial[i];
   sum = block_sum<kThreads>(sum);
   if (threadIdx.x == 0) norm[0] = float(sqrt(sum));
 }
 
-__global__ void advance_kernel(StepState* state) {
+DOPPEL_GLOBAL((1), advance_kernel, StepState* state) {
   state->step += 1;
 }
 
@@ -89,7 +89,7 @@ __device__ __forceinline__ bool finite(float v) {
 }
 
 template <typename T>
-__global__ void __launch_bounds__(kThreads) nonfinite_kernel(unsigned long long* first, const T* x, int64_t count) {
+DOPPEL_GLOBAL((kThreads), nonfinite_kernel, unsigned long long* first, const T* x, int64_t count) {
   const int64_t i = int64_t(blockIdx.x) * kThreads + threadIdx.x;
   if (i < count && !finite(x[i])) atomicMin(first, static_cast<unsigned long long>(i));
 }

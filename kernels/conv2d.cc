@@ -23,7 +23,7 @@ void require(bool ok, const char* what, const Conv2d& c) {
   throw std::invalid_argument(std::string("conv2d: ") + what + " (x [" + std::to_string(c.n) + "," +
                               std::to_string(c.h) + "," + std::to_string(c.w) + "," + std::to_string(c.c) + "], w [" +
                               std::to_string(c.k) + "," + std::to_string(c.r) + "," + std::to_string(c.s) +
-                              "], stride " + std::to_string(c.stride) + ")");
+                              "], stride " + std::to_string(c.stride) + ", groups " + std::to_string(c.groups) + ")");
 }
 
 }  // namespace
@@ -38,6 +38,12 @@ void pad_symmetric(Conv2d& conv) {
   conv.pad_left = conv.pad_right = conv.s / 2;
 }
 
+Conv2d one_group(Conv2d conv) {
+  conv.groups = 1;
+  conv.weight_stride = conv.bias_stride = 0;
+  return conv;
+}
+
 void check(const Conv2d& c, const Epilogue& e) {
   require(c.n > 0 && c.h > 0 && c.w > 0 && c.c > 0 && c.k > 0, "every size must be positive", c);
   require(c.r % 2 == 1 && c.s % 2 == 1 && c.r > 0 && c.s > 0, "the filter must be odd", c);
@@ -50,12 +56,38 @@ void check(const Conv2d& c, const Epilogue& e) {
           c);
   require(c.type != DType::u8 && c.out_type != DType::u8, "operands are fp32 or bf16", c);
   require(!e.shuffle || c.k % 4 == 0, "the pixel shuffle needs k divisible by 4", c);
+  require(c.groups > 0, "there must be a group", c);
+  require(c.groups == 1 || (c.weight_stride >= c.weights() && c.bias_stride >= c.k),
+          "the strides must keep the groups' weights apart", c);
 }
+
+namespace {
+
+// oneDNN and cuDNN take one group after the other; so does the backward epilogue that goes with them.
+bool one_by_one(const Conv2d& conv, Stream stream) {
+  const bool vendor = stream.device == Device::cuda && stream.library == Library::vendor;
+  return conv.groups > 1 && (stream.device == Device::cpu || vendor);
+}
+
+// `base` moved by an offset in elements of a type. No memory stays none.
+template <typename Byte, typename Void>
+Void* moved(Void* base, int64_t elements, DType type) {
+  return base ? static_cast<Byte*>(base) + elements * int64_t(size_of(type)) : nullptr;
+}
+const void* at(const void* base, int64_t elements, DType type) {
+  return moved<const char>(base, elements, type);
+}
+void* at(void* base, int64_t elements, DType type) {
+  return moved<char>(base, elements, type);
+}
+
+}  // namespace
 
 DOPPEL_BACKENDS(conv2d_workspace)
 ConvWorkspace conv2d_workspace(const Conv2d& conv, const Epilogue& epilogue, Stream stream) {
+  check(conv, epilogue);
   return workspace_by_choice(conv.kernels, stream, [&](Stream on, const KernelChoices& kernels) {
-    Conv2d chosen = conv;
+    Conv2d chosen = one_by_one(conv, on) ? one_group(conv) : conv;
     chosen.kernels = kernels;
     return DOPPEL_PICK_LIBRARY(conv2d_workspace, on)(chosen, epilogue, on);
   });
@@ -70,25 +102,44 @@ DOPPEL_BACKENDS(conv2d_fprop)
 void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
                   void* workspace, Stream stream) {
   stream = by_choice(stream, conv.kernels.fprop);
-  DOPPEL_PICK_LIBRARY(conv2d_fprop, stream)(y, x, w, b, conv, epilogue, workspace, stream);
+  const auto launch = DOPPEL_PICK_LIBRARY(conv2d_fprop, stream);
+  if (!one_by_one(conv, stream)) return launch(y, x, w, b, conv, epilogue, workspace, stream);
+  for (int64_t g = 0; g < conv.groups; ++g)
+    launch(at(y, g * conv.out_elements(), conv.out_type), at(x, g * conv.in_elements(), conv.type),
+           at(w, g * conv.weight_stride, conv.type), b + g * conv.bias_stride, one_group(conv), epilogue, workspace,
+           stream);
 }
 
 DOPPEL_BACKENDS(conv2d_backward_epilogue)
 void conv2d_backward_epilogue(void* dz, float* db, const void* dy, const void* y, const Conv2d& conv,
                               const Epilogue& epilogue, void* workspace, Stream stream) {
-  DOPPEL_PICK(conv2d_backward_epilogue, stream)(dz, db, dy, y, conv, epilogue, workspace, stream);
+  const auto launch = DOPPEL_PICK(conv2d_backward_epilogue, stream);
+  if (!one_by_one(conv, stream)) return launch(dz, db, dy, y, conv, epilogue, workspace, stream);
+  for (int64_t g = 0; g < conv.groups; ++g) {
+    const int64_t first = g * conv.out_elements();
+    launch(at(dz, first, conv.type), db + g * conv.bias_stride, at(dy, first, conv.out_type),
+           at(y, first, conv.out_type), one_group(conv), epilogue, workspace, stream);
+  }
 }
 
 DOPPEL_BACKENDS(conv2d_dgrad)
 void conv2d_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream) {
   stream = by_choice(stream, conv.kernels.dgrad);
-  DOPPEL_PICK_LIBRARY(conv2d_dgrad, stream)(dx, dz, w, conv, workspace, stream);
+  const auto launch = DOPPEL_PICK_LIBRARY(conv2d_dgrad, stream);
+  if (!one_by_one(conv, stream)) return launch(dx, dz, w, conv, workspace, stream);
+  for (int64_t g = 0; g < conv.groups; ++g)
+    launch(at(dx, g * conv.in_elements(), conv.type), at(dz, g * conv.out_elements(), conv.type),
+           at(w, g * conv.weight_stride, conv.type), one_group(conv), workspace, stream);
 }
 
 DOPPEL_BACKENDS(conv2d_wgrad)
 void conv2d_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream) {
   stream = by_choice(stream, conv.kernels.wgrad);
-  DOPPEL_PICK_LIBRARY(conv2d_wgrad, stream)(dw, x, dz, conv, workspace, stream);
+  const auto launch = DOPPEL_PICK_LIBRARY(conv2d_wgrad, stream);
+  if (!one_by_one(conv, stream)) return launch(dw, x, dz, conv, workspace, stream);
+  for (int64_t g = 0; g < conv.groups; ++g)
+    launch(dw + g * conv.weight_stride, at(x, g * conv.in_elements(), conv.type),
+           at(dz, g * conv.out_elements(), conv.type), one_group(conv), workspace, stream);
 }
 
 }  // namespace doppel

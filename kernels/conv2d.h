@@ -12,10 +12,15 @@
 //   dx = sum over k, r, s of dz w          conv2d_dgrad
 //   dw = sum over n, p, q of dz x          conv2d_wgrad
 //
+// Groups: `groups` such convolutions, of one shape and with weights of their own, in one launch. The pictures of one
+// follow those of the other: x, dx [groups N,H,W,C], z, dz [groups N,P,Q,K], y, dy alike. The w, b, dw and db of group
+// g begin g times a stride behind those of group 0. Sizes below, and N, are one group's.
+//
 // CPU: oneDNN's convolutions and matrix products. CUDA and emulator: hand-written kernels, chosen in kernels/conv2d.cu;
 // they count pixels and one picture's elements as int, and bf16 tensors with c and k multiples of 8 must lie at
-// multiples of 16 bytes; else they throw std::invalid_argument. On every backend sums have a fixed order that depends
-// on the shapes and the chosen kernel alone, so that the same inputs give the same bits.
+// multiples of 16 bytes, each group's; else they throw std::invalid_argument. On every backend sums have a fixed order
+// that depends on the shapes and the chosen kernel alone, so that the same inputs give the same bits. CPU and cuDNN:
+// one group after the other; the kernels here take all at once, a group being one more index of the grid.
 //
 // Every launcher writes (=) its outputs; none adds (+=). Outputs must not overlap inputs, except where said.
 #pragma once
@@ -41,13 +46,17 @@ struct Conv2d {
   DType type;      // x, w, dz, dx
   DType out_type;  // y, dy
   KernelChoices kernels = {};
+  int groups = 1;
+  int64_t weight_stride = 0, bias_stride = 0;  // elements from a group's w and dw, b and db to the next one's
 
   DOPPEL_BOTH int out_h() const { return (h + pad_top + pad_bottom - r) / stride + 1; }
   DOPPEL_BOTH int out_w() const { return (w + pad_left + pad_right - s) / stride + 1; }
   DOPPEL_BOTH int64_t out_pixels() const { return int64_t(n) * out_h() * out_w(); }
+  DOPPEL_BOTH int64_t in_elements() const { return int64_t(n) * h * w * c; }  // of x
+  DOPPEL_BOTH int64_t out_elements() const { return out_pixels() * k; }       // of z
   DOPPEL_BOTH int64_t weights() const { return int64_t(k) * r * s * c; }
   // Multiplications and additions of one of fprop, dgrad, wgrad, padding counted as if it were data.
-  double flops() const { return 2.0 * double(out_pixels()) * double(weights()); }
+  double flops() const { return 2.0 * groups * double(out_pixels()) * double(weights()); }
   bool operator==(const Conv2d&) const = default;
 };
 
@@ -64,8 +73,11 @@ void pad_same(Conv2d& conv);
 // Zero padding r/2, s/2 on all sides.
 void pad_symmetric(Conv2d& conv);
 
+// Group 0 alone: the shape of each.
+Conv2d one_group(Conv2d conv);
+
 // Throws std::invalid_argument when a field is out of the ranges above (even filters, empty outputs, k not divisible
-// for the shuffle).
+// for the shuffle, groups whose weights or biases overlap).
 void check(const Conv2d& conv, const Epilogue& epilogue);
 
 // Bytes of scratch memory that the four launchers below need at `workspace` (64-byte aligned; contents are lost).

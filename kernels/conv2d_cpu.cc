@@ -2,8 +2,8 @@
 // rest.
 #include <algorithm>
 
+#include "kernels/carver.h"
 #include "kernels/conv2d_ways.h"
-#include "kernels/onednn.h"
 #include "kernels/parallel.h"
 #include "kernels/pixel_shuffle.h"
 
@@ -11,6 +11,8 @@ namespace doppel::on_cpu {
 namespace {
 
 // ---- which way ------------------------------------------------------------------------------------------------------
+
+#if defined(DOPPEL_ONEDNN)
 
 // From times of both ways on the layers of both architectures (two cores with AMX, bf16): at fprop and dgrad the matrix
 // products win from 4x4 outputs down, at wgrad from 16x16 down and for the 3-channel input. A fixed rule, not a timing
@@ -30,6 +32,21 @@ bool by_product(const Conv2d& c) {
 bool wgrad_by_product(const Conv2d& c) {
   return picture(c) <= kSmallPictureWgrad || (c.c <= kFewChannels && c.stride == 2);
 }
+
+#else
+
+// Without oneDNN there is one way.
+namespace direct = ::doppel::product;
+
+bool by_product(const Conv2d&) {
+  return true;
+}
+
+bool wgrad_by_product(const Conv2d&) {
+  return true;
+}
+
+#endif
 
 size_t shuffle_bytes(const Conv2d& c, const Epilogue& e) {
   return e.shuffle ? size_t(c.out_pixels()) * size_t(c.k) * size_of(c.out_type) : 0;
@@ -106,7 +123,7 @@ void backward_epilogue(T* dz, float* db, const TOut* dy, const TOut* y, const Co
 
 ConvWorkspace conv2d_workspace(const Conv2d& conv, const Epilogue& epilogue, Stream) {
   check(conv, epilogue);
-  onednn::Carver carver(nullptr);
+  Carver carver(nullptr);
   carver.take(shuffle_bytes(conv, epilogue));
   ConvWorkspace bytes;
   bytes.fprop = carver.used() + (by_product(conv) ? product::fprop_workspace : direct::fprop_workspace)(conv, epilogue);
@@ -122,7 +139,7 @@ std::vector<KernelChoice> conv2d_choices(const Conv2d&, Pass, Stream) {
 
 void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
                   void* workspace, Stream stream) {
-  onednn::Carver carver(workspace);
+  Carver carver(workspace);
   void* z = epilogue.shuffle ? carver.take(shuffle_bytes(conv, epilogue)) : y;
   void* rest = static_cast<char*>(workspace) + carver.used();
   (by_product(conv) ? product::fprop : direct::fprop)(z, x, w, b, conv, epilogue, rest);

@@ -112,7 +112,7 @@ struct Pieces {
 // The same function counts and carves.
 template <typename Op>
 Pieces carve(const Op& op, const Reorder& reorder, void* base) {
-  onednn::Carver carver(base);
+  Carver carver(base);
   Pieces p;
   p.weights = carver.take(reorder.needed ? std::max(reorder.to.get_size(), reorder.from.get_size()) : 0);
   // The reorder and the convolution run one after the other and share the scratchpad.

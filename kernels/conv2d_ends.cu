@@ -57,14 +57,18 @@ __device__ __forceinline__ void stage(Quad* patch, Quad* weights, const T* x, co
 }
 
 template <typename T, int R>
-__global__ void __launch_bounds__(kThreads)
-    few_outputs_kernel(void* y, const T* x, const T* w, const float* b, Conv2d conv, Epilogue epilogue, bool vectors) {
+DOPPEL_GLOBAL((kThreads), few_outputs_kernel, void* y, const T* x, const T* w, const float* b, Conv2d conv,
+              Epilogue epilogue, bool vectors) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   constexpr int kRows = rows_of(R), kTileRows = tile_rows(R);
   const int across = (conv.out_w() + kColumns - 1) / kColumns, down = (conv.out_h() + kTileRows - 1) / kTileRows;
   const int block = int(blockIdx.x), n = block / (across * down);
   const int p0 = block / across % down * kTileRows, q0 = block % across * kColumns;
   const int width = kColumns + conv.s - 1, pixels = patch_pixels(conv);
+  const int64_t group = blockIdx.y;
+  x += group * conv.in_elements();
+  w += group * conv.weight_stride;
+  b += group * conv.bias_stride;
   Quad* const patch = reinterpret_cast<Quad*>(bytes);
   Quad* const weights = patch + kChunkQuads * pixels;
 
@@ -99,8 +103,8 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
     for (int k = 0; k < 4; ++k)
       if (k < conv.k && p < conv.out_h() && q < conv.out_w())
-        store_output(y, output_offset(conv, epilogue.shuffle, n, p, q, k), finish_output(sum[i][k], b[k], epilogue),
-                     conv.out_type);
+        store_output(y, group * conv.out_elements() + output_offset(conv, epilogue.shuffle, n, p, q, k),
+                     finish_output(sum[i][k], b[k], epilogue), conv.out_type);
   }
 }
 
@@ -108,16 +112,17 @@ __global__ void __launch_bounds__(kThreads)
 
 constexpr int kMirrorThreads = 256;
 
-// dw[k, r, s, c] = mirror[c, R - 1 - r, S - 1 - s, k]; one element a thread.
-__global__ void __launch_bounds__(kMirrorThreads) mirror_kernel(float* dw, const float* mirror, Conv2d conv) {
+// dw[k, r, s, c] = mirror[group][c, R - 1 - r, S - 1 - s, k]; one element a thread.
+DOPPEL_GLOBAL((kMirrorThreads), mirror_kernel, float* dw, const float* mirror, Conv2d conv) {
   const int64_t i = int64_t(blockIdx.x) * kMirrorThreads + threadIdx.x;
   if (i >= conv.weights()) return;
   const int taps = conv.r * conv.s, c = int(i % conv.c), tap = int(i / conv.c % taps), k = int(i / conv.c / taps);
-  dw[i] = mirror[(int64_t(c) * taps + taps - 1 - tap) * conv.k + k];
+  mirror += blockIdx.y * conv.weights();
+  dw[blockIdx.y * conv.weight_stride + i] = mirror[(int64_t(c) * taps + taps - 1 - tap) * conv.k + k];
 }
 
 size_t mirror_bytes(const Conv2d& conv) {
-  return (size_t(conv.weights()) * sizeof(float) + 63) / 64 * 64;
+  return (size_t(conv.groups) * size_t(conv.weights()) * sizeof(float) + 63) / 64 * 64;
 }
 
 // ---- launchers ------------------------------------------------------------------------------------------------------
@@ -129,8 +134,8 @@ void launch_few_outputs(void* y, const void* x, const void* w, const float* b, c
   const int64_t tiles = int64_t(blocks_for(conv.out_w(), kColumns)) * blocks_for(conv.out_h(), tile_rows(R));
   const size_t shared = size_t(kChunkQuads * patch_pixels(conv) + kChunk * conv.r * conv.s) * sizeof(Quad);
   DOPPEL_KERNEL(few_outputs_kernel<T, R>)
-      .launch({unsigned(tiles * conv.n), kThreads, shared}, y, static_cast<const T*>(x), static_cast<const T*>(w), b,
-              conv, epilogue, vectors, stream);
+      .launch({dim3(unsigned(tiles * conv.n), unsigned(conv.groups)), kThreads, shared}, y, static_cast<const T*>(x),
+              static_cast<const T*>(w), b, conv, epilogue, vectors, stream);
 }
 
 template <typename T>
@@ -197,13 +202,15 @@ void ends_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, vo
     few_inputs_wgrad(dw, x, dz, conv, workspace, stream);
     return;
   }
-  const Conv2d m = mirrored(conv);
+  Conv2d m = mirrored(conv);
+  m.weight_stride = conv.weights();  // the mirrors of the groups follow each other
   float* const mirror = static_cast<float*>(workspace);
   void* const rest = static_cast<char*>(workspace) + mirror_bytes(conv);
   const auto wgrad = takes_few_inputs(m) ? few_inputs_wgrad : simt_wgrad;
   wgrad(mirror, dz, x, m, rest, stream);
   DOPPEL_KERNEL(mirror_kernel)
-      .launch({blocks_for(conv.weights(), kMirrorThreads), kMirrorThreads}, dw, mirror, conv, stream);
+      .launch({dim3(blocks_for(conv.weights(), kMirrorThreads), unsigned(conv.groups)), kMirrorThreads}, dw, mirror,
+              conv, stream);
 }
 
 }  // namespace doppel::DOPPEL_BACKEND

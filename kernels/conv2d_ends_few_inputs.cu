@@ -49,15 +49,18 @@ __device__ __forceinline__ void gather_pixel(Bf16* row, const Bf16* x, const Con
     for (int e = depth_of(conv); e < padded_depth(conv); ++e) row[e] = Bf16{};
 }
 
-// y of 128 pixels and 64 channels; blockIdx: tile of pixels, tile of channels. Shared memory:
+// y of 128 pixels and 64 channels; blockIdx: tile of pixels, tile of channels, group. Shared memory:
 //   a[pixel][depth]    b[channel][depth]
-__global__ void __launch_bounds__(kThreads)
-    few_inputs_fprop_kernel(void* y, const Bf16* x, const Bf16* w, const float* bias, Conv2d conv, Epilogue epilogue,
-                            bool mirrored_weights, bool pairs) {
+DOPPEL_GLOBAL((kThreads), few_inputs_fprop_kernel, void* y, const Bf16* x, const Bf16* w, const float* bias,
+              Conv2d conv, Epilogue epilogue, bool mirrored_weights, bool pairs) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   const int depth = depth_of(conv), padded = padded_depth(conv), pitch = pitch_of(conv), taps = conv.r * conv.s;
   const int thread = int(threadIdx.x), k0 = int(blockIdx.y) * kChannels;
-  const int64_t m0 = int64_t(blockIdx.x) * kPixels, pixels = conv.out_pixels();
+  const int64_t m0 = int64_t(blockIdx.x) * kPixels, pixels = conv.out_pixels(), group = blockIdx.z;
+  const int64_t first = group * conv.out_elements();
+  x += group * conv.in_elements();
+  w += group * conv.weight_stride;
+  if (bias) bias += group * conv.bias_stride;
   Bf16* const a = reinterpret_cast<Bf16*>(bytes);
   Bf16* const b = a + kPixels * pitch;
 
@@ -97,27 +100,30 @@ __global__ void __launch_bounds__(kThreads)
       for (int e = 0; e < 2; ++e)
         if (k + e < conv.k) v[e] = finish_output(sums[i / 2][j][i % 2 * 2 + e], bias ? bias[k + e] : 0, epilogue);
       if (pairs && k < conv.k) {
-        store_output_pair(y, output_offset(conv, epilogue.shuffle, 0, line, q, k), v[0], v[1], conv.out_type);
+        store_output_pair(y, first + output_offset(conv, epilogue.shuffle, 0, line, q, k), v[0], v[1], conv.out_type);
       } else {
 #pragma unroll
         for (int e = 0; e < 2; ++e)
           if (k + e < conv.k)
-            store_output(y, output_offset(conv, epilogue.shuffle, 0, line, q, k + e), v[e], conv.out_type);
+            store_output(y, first + output_offset(conv, epilogue.shuffle, 0, line, q, k + e), v[e], conv.out_type);
       }
     }
   }
 }
 
-// dw of 64 channels k over a range of the pixels, into partial[split] of dw's shape; blockIdx: tile of channels, split.
+// dw of 64 channels k over a range of the pixels, into partial[split] of dw's shape, the next group's first split
+// `stride` elements behind; blockIdx: tile of channels, split, group.
 // A warp has 16 of the channels and all of the depth.
-__global__ void __launch_bounds__(kThreads)
-    few_inputs_wgrad_kernel(float* partial, const Bf16* x, const Bf16* dz, Conv2d conv, int splits, bool vectors) {
+DOPPEL_GLOBAL((kThreads), few_inputs_wgrad_kernel, float* partial, const Bf16* x, const Bf16* dz, Conv2d conv,
+              int splits, int64_t stride, bool vectors) {
   DOPPEL_SHARED(Eight, a, [kChunk][kChannelPitch / 8]);  // [pixel][channel]
   DOPPEL_SHARED_DYNAMIC(bytes);                          // b[pixel][depth]
   Bf16* const b = reinterpret_cast<Bf16*>(bytes);
   const int depth = depth_of(conv), padded = padded_depth(conv), pitch = pitch_of(conv);
   const int thread = int(threadIdx.x), k0 = int(blockIdx.x) * kChannels, split = int(blockIdx.y);
-  const int64_t pixels = conv.out_pixels(), chunks = (pixels + kChunk - 1) / kChunk;
+  const int64_t pixels = conv.out_pixels(), chunks = (pixels + kChunk - 1) / kChunk, group = blockIdx.z;
+  x += group * conv.in_elements();
+  dz += group * conv.out_elements();
 
   float sums[kMostDepth / 8][4] = {};
   for (int64_t chunk = chunks * split / splits; chunk < chunks * (split + 1) / splits; ++chunk) {
@@ -152,7 +158,7 @@ __global__ void __launch_bounds__(kThreads)
     __syncthreads();
   }
 
-  float* const out = partial + split * conv.weights();
+  float* const out = partial + group * stride + split * conv.weights();
 #pragma unroll
   for (int j = 0; j < kMostDepth / 8; ++j)
 #pragma unroll
@@ -182,14 +188,15 @@ void few_inputs_fprop(void* y, const void* x, const void* w, const float* b, con
       output_vector(conv, epilogue.shuffle) >= 2 && reinterpret_cast<uintptr_t>(y) % (2 * size_of(conv.out_type)) == 0;
   const size_t shared = size_t(kPixels + kChannels) * size_t(pitch_of(conv)) * sizeof(Bf16);
   DOPPEL_KERNEL(few_inputs_fprop_kernel)
-      .launch({dim3(blocks_for(conv.out_pixels(), kPixels), blocks_for(conv.k, kChannels)), kThreads, shared}, y,
-              static_cast<const Bf16*>(x), static_cast<const Bf16*>(w), b, conv, epilogue, mirrored_weights, pairs,
+      .launch({dim3(blocks_for(conv.out_pixels(), kPixels), blocks_for(conv.k, kChannels), unsigned(conv.groups)),
+               kThreads, shared},
+              y, static_cast<const Bf16*>(x), static_cast<const Bf16*>(w), b, conv, epilogue, mirrored_weights, pairs,
               stream);
 }
 
 size_t few_inputs_wgrad_workspace(const Conv2d& conv) {
   const int splits = splits_of(conv);
-  return splits == 1 ? 0 : size_t(splits) * size_t(conv.weights()) * sizeof(float);
+  return splits == 1 ? 0 : size_t(conv.groups) * size_t(splits) * size_t(conv.weights()) * sizeof(float);
 }
 
 void few_inputs_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream) {
@@ -197,11 +204,11 @@ void few_inputs_wgrad(float* dw, const void* x, const void* dz, const Conv2d& co
   const bool vectors = conv.k % 8 == 0 && is_aligned<Eight>(dz);
   float* const partial = static_cast<float*>(workspace);
   DOPPEL_KERNEL(few_inputs_wgrad_kernel)
-      .launch({dim3(blocks_for(conv.k, kChannels), unsigned(splits)), kThreads,
+      .launch({dim3(blocks_for(conv.k, kChannels), unsigned(splits), unsigned(conv.groups)), kThreads,
                size_t(kChunk * pitch_of(conv)) * sizeof(Bf16)},
               splits == 1 ? dw : partial, static_cast<const Bf16*>(x), static_cast<const Bf16*>(dz), conv, splits,
-              vectors, stream);
-  if (splits > 1) add_splits(dw, DType::f32, partial, conv.weights(), splits, stream);
+              splits == 1 ? conv.weight_stride : splits * conv.weights(), vectors, stream);
+  if (splits > 1) add_splits(dw, DType::f32, partial, conv.weights(), splits, conv.groups, conv.weight_stride, stream);
 }
 
 }  // namespace doppel::DOPPEL_BACKEND

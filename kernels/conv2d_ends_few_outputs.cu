@@ -53,14 +53,19 @@ __device__ __forceinline__ void stage(Eight* patch, Eight* weights, const Bf16* 
   }
 }
 
-// y of 8 x 16 pixels. Dynamic shared memory: patch and weights, and when they have been used, product[pixel][column].
-__global__ void __launch_bounds__(kThreads)
-    products_kernel(void* y, const Bf16* x, const Bf16* w, const float* b, Conv2d conv, Epilogue epilogue) {
+// y of 8 x 16 pixels; blockIdx: tile, group. Dynamic shared memory: patch and weights, and when they have been used,
+// product[pixel][column].
+DOPPEL_GLOBAL((kThreads), products_kernel, void* y, const Bf16* x, const Bf16* w, const float* b, Conv2d conv,
+              Epilogue epilogue) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   const int across = (conv.out_w() + kTileColumns - 1) / kTileColumns;
   const int down = (conv.out_h() + kTileRows - 1) / kTileRows, block = int(blockIdx.x), n = block / (across * down);
   const int p0 = block / across % down * kTileRows, q0 = block % across * kTileColumns;
   const int pixels = patch_pixels(conv), width = patch_width(conv), first = 32 * warp();
+  const int64_t group = blockIdx.y;
+  x += group * conv.in_elements();
+  w += group * conv.weight_stride;
+  b += group * conv.bias_stride;
   Eight* const patch = reinterpret_cast<Eight*>(bytes);
   Eight* const weights = patch + kPatch * kEights;
 
@@ -105,7 +110,7 @@ __global__ void __launch_bounds__(kThreads)
     for (int r = 0; r < conv.r; ++r)
       for (int s = 0; s < conv.s; ++s)
         z += product[((row + r) * width + column + s) * kProductPitch + (r * conv.s + s) * conv.k + k];
-    store_output(y, output_offset(conv, epilogue.shuffle, n, p0 + row, q0 + column, k),
+    store_output(y, group * conv.out_elements() + output_offset(conv, epilogue.shuffle, n, p0 + row, q0 + column, k),
                  finish_output(z, b[k], epilogue), conv.out_type);
   }
 }
@@ -116,8 +121,8 @@ __global__ void __launch_bounds__(kThreads)
 
 bool takes_few_outputs(const Conv2d& conv, const void* x, const void* w) {
   return conv.type == DType::bf16 && conv.k <= kMostFew && conv.c % 8 == 0 && conv.stride == 1 &&
-         conv.r * conv.s * conv.k <= kColumns && patch_pixels(conv) <= kPatch && is_aligned<Eight>(x) &&
-         is_aligned<Eight>(w);
+         conv.r * conv.s * conv.k <= kColumns && patch_pixels(conv) <= kPatch && conv.weight_stride % 8 == 0 &&
+         is_aligned<Eight>(x) && is_aligned<Eight>(w);
 }
 
 void few_outputs_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv,
@@ -126,8 +131,8 @@ void few_outputs_fprop(void* y, const void* x, const void* w, const float* b, co
   const size_t operands = size_t(kPatch + kColumns) * kPitch * sizeof(Bf16);
   const size_t products = size_t(patch_pixels(conv)) * kProductPitch * sizeof(float);
   DOPPEL_KERNEL(products_kernel)
-      .launch({unsigned(tiles * conv.n), kThreads, std::max(operands, products)}, y, static_cast<const Bf16*>(x),
-              static_cast<const Bf16*>(w), b, conv, epilogue, stream);
+      .launch({dim3(unsigned(tiles * conv.n), unsigned(conv.groups)), kThreads, std::max(operands, products)}, y,
+              static_cast<const Bf16*>(x), static_cast<const Bf16*>(w), b, conv, epilogue, stream);
 }
 
 }  // namespace doppel::DOPPEL_BACKEND

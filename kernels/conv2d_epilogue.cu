@@ -1,7 +1,7 @@
 // The backward epilogue: dz = unshuffle(dy) f'(y) and db, the column sums of dz, in one pass over dy and y (bound by
-// memory). A block takes a range of pixels and a strip of channels; its threads stand in lanes across the channels,
-// four a lane, and lines down the pixels. The sum of a channel is taken down each line, then over the lines, then over
-// the ranges, each in a fixed order.
+// memory). A block takes a range of one group's pixels and a strip of channels; its threads stand in lanes across the
+// channels, four a lane, and lines down the pixels. The sum of a channel is taken down each line, then over the lines,
+// then over the ranges, each in a fixed order.
 #include "kernels/conv2d_epilogue.h"
 
 #include "kernels/conv2d_output.h"
@@ -22,7 +22,7 @@ struct BackwardEpilogue {
   bool y_vectors, dz_vectors;  // whether quads may be moved as vectors
 };
 
-// Pixels are divided into this many ranges, by the shapes alone, and each is summed by one block.
+// A group's pixels are divided into this many ranges, by the shapes alone, and each is summed by one block.
 DOPPEL_BOTH int ranges_of(const Conv2d& conv) {
   constexpr int64_t kPixels = 64, kMost = 256;
   const int64_t ranges = conv.out_pixels() / kPixels;
@@ -44,14 +44,17 @@ __device__ __forceinline__ Quad load_output(const TOut* y, const BackwardEpilogu
 }
 
 template <typename TOut, typename T>
-__global__ void __launch_bounds__(kThreads)
-    backward_epilogue_kernel(T* dz, float* partial, const TOut* dy, const TOut* y, BackwardEpilogue e) {
+DOPPEL_GLOBAL((kThreads), backward_epilogue_kernel, T* dz, float* partial, const TOut* dy, const TOut* y,
+              BackwardEpilogue e) {
   DOPPEL_SHARED(Quad, sums, [kThreads]);
   const Conv2d& conv = e.conv;
   const int thread = int(threadIdx.x), lane = thread % e.lanes, line = thread / e.lanes, lines = kThreads / e.lanes;
   const int k = (int(blockIdx.y) * e.lanes + lane) * 4, width = conv.out_w();
   const int64_t pixels = conv.out_pixels(), begin = pixels * blockIdx.x / gridDim.x,
-                end = pixels * (blockIdx.x + 1) / gridDim.x;
+                end = pixels * (blockIdx.x + 1) / gridDim.x, group = blockIdx.z;
+  dz += group * pixels * conv.k;
+  dy += group * pixels * conv.k;
+  if (e.epilogue.activation != Activation::none) y += group * pixels * conv.k;
   Quad sum{};
   if (k < conv.k)
     for (int64_t pixel = begin + line; pixel < end; pixel += lines) {
@@ -83,7 +86,7 @@ __global__ void __launch_bounds__(kThreads)
   }
 #pragma unroll
   for (int j = 0; j < 4; ++j)
-    if (k + j < conv.k) partial[int64_t(blockIdx.x) * conv.k + k + j] = sum.v[j];
+    if (k + j < conv.k) partial[(group * gridDim.x + blockIdx.x) * conv.k + k + j] = sum.v[j];
 }
 
 // ---- launchers ------------------------------------------------------------------------------------------------------
@@ -99,15 +102,15 @@ void launch(void* dz, float* db, const void* dy, const void* y, const Conv2d& co
   float* partial = static_cast<float*>(workspace);
   const int ranges = ranges_of(conv);
   DOPPEL_KERNEL(backward_epilogue_kernel<TOut, T>)
-      .launch({dim3(unsigned(ranges), blocks_for(conv.k, 4 * e.lanes)), kThreads}, static_cast<T*>(dz), partial,
-              static_cast<const TOut*>(dy), static_cast<const TOut*>(y), e, stream);
-  add_splits(db, DType::f32, partial, conv.k, ranges, stream);
+      .launch({dim3(unsigned(ranges), blocks_for(conv.k, 4 * e.lanes), unsigned(conv.groups)), kThreads},
+              static_cast<T*>(dz), partial, static_cast<const TOut*>(dy), static_cast<const TOut*>(y), e, stream);
+  add_splits(db, DType::f32, partial, conv.k, ranges, conv.groups, conv.bias_stride, stream);
 }
 
 }  // namespace
 
 size_t epilogue_workspace(const Conv2d& conv) {
-  return size_t(ranges_of(conv)) * size_t(conv.k) * sizeof(float);
+  return size_t(conv.groups) * size_t(ranges_of(conv)) * size_t(conv.k) * sizeof(float);
 }
 
 void launch_backward_epilogue(void* dz, float* db, const void* dy, const void* y, const Conv2d& conv,

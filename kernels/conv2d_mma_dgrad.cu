@@ -18,11 +18,12 @@ struct Kept {
 
 // ---- kernels --------------------------------------------------------------------------------------------------------
 
-// A tile of one phase of dx; or, if `partial` [splits][n h w][c] is not null, a part of its sum. blockIdx.z is the
-// phase times the splits plus the part; phases with more taps come first.
+// A tile of one phase of a group's dx; or, if `partial` [groups][splits][n h w][c] is not null, a part of its sum; a
+// sum that is not split is one part. blockIdx.z is the phase times the splits plus the part; phases with more taps come
+// first.
 template <typename T>
-__global__ void __launch_bounds__(T::kThreads, T::kBlocks)
-    dgrad(Bf16* dx, float* partial, const Bf16* dz, const Bf16* w, ConvShape v, int splits) {
+DOPPEL_GLOBAL((T::kThreads, T::kBlocks), dgrad, Bf16* dx, float* partial, const Bf16* dz, const Bf16* w, ConvShape v,
+              int splits) {
   DOPPEL_SHARED_DYNAMIC(shared);
   DOPPEL_SHARED(Kept, kept, [1]);
   const int phase = int(blockIdx.z) / splits, part = int(blockIdx.z) % splits;
@@ -33,14 +34,15 @@ __global__ void __launch_bounds__(T::kThreads, T::kBlocks)
   if (place.m >= rows) return;  // the grid is that of the largest phase
   if (threadIdx.x == 0) kept[0] = {down, right, rows, place.m, place.n, part};
 
-  const PixelRows<T> pixels({dz, v.p, v.q, v.k}, [&](int row, int& image, int& top, int& left) {
-    const int m = place.m + row, line = m / right.pixels;
-    image = line / down.pixels;
-    top = line % down.pixels + down.out;
-    left = m % right.pixels + right.out;
-    return m < rows;
-  });
-  const FilterColumns<T> filters(w, v, place.n);
+  const PixelRows<T> pixels({dz + group() * v.out_elements(), v.p, v.q, v.k},
+                            [&](int row, int& image, int& top, int& left) {
+                              const int m = place.m + row, line = m / right.pixels;
+                              image = line / down.pixels;
+                              top = line % down.pixels + down.out;
+                              left = m % right.pixels + right.out;
+                              return m < rows;
+                            });
+  const FilterColumns<T> filters(w + group() * v.weight_stride, v, place.n);
   const Steps steps(down.taps * right.taps * ceil_div(v.k, kMmaStep), part, splits);
   const int halves = v.stride - 1;  // tap r is number r >> halves of its phase
   TapWalk walk(down.tap, right.tap, v.stride, v.s, v.k, steps.begin);
@@ -54,15 +56,14 @@ __global__ void __launch_bounds__(T::kThreads, T::kBlocks)
 
   const Kept& k = kept[0];
   const auto index = [&](int m, int channel) {
-    const int line = m / k.x.pixels, image = line / k.y.pixels;
+    const int line = m / k.x.pixels, image = (group() * splits + k.part) * v.n + line / k.y.pixels;
     const int y = line % k.y.pixels * v.stride + k.y.first, x = m % k.x.pixels * v.stride + k.x.first;
     return (int64_t(image * v.h + y) * v.w + x) * v.c + channel;
   };
   if (partial) {
-    float* const out = partial + int64_t(k.part) * v.n * v.h * v.w * v.c;
     for_pairs(acc, [&](int row, int column, float v0, float v1) {
       const int m = k.m + row, channel = k.n + column;
-      if (m < k.rows && channel < v.c) store_vector(out + index(m, channel), make_float2(v0, v1));
+      if (m < k.rows && channel < v.c) store_vector(partial + index(m, channel), make_float2(v0, v1));
     });
     return;
   }
@@ -87,24 +88,23 @@ MmaPlan plan_of(const Conv2d& v) {
 
 size_t mma_dgrad_workspace(const Conv2d& conv) {
   const int splits = plan_of(conv).splits;
-  return splits > 1 ? size_t(splits) * size_t(conv.n) * size_t(conv.h) * size_t(conv.w) * size_t(conv.c) * sizeof(float)
-                    : 0;
+  return splits > 1 ? size_t(conv.groups) * size_t(splits) * size_t(conv.in_elements()) * sizeof(float) : 0;
 }
 
 void mma_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream) {
-  require_units(dx, dz, w);
+  require_units(dx, dz, w, conv);
   const MmaPlan plan = plan_of(conv);
   const ConvShape v = shape_of(conv);
   float* const partial = plan.splits > 1 ? static_cast<float*>(workspace) : nullptr;
   Bf16* const out = static_cast<Bf16*>(dx);
   with_tile(plan.tile, [&]<typename T>(T) {
     DOPPEL_KERNEL(dgrad<T>).launch(
-        {{blocks_of<T>(phase_pixels(conv), v.c), 1, unsigned(plan.splits * v.stride * v.stride)},
+        {{blocks_of<T>(phase_pixels(conv), v.c), unsigned(conv.groups), unsigned(plan.splits * v.stride * v.stride)},
          T::kThreads,
          T::kShared},
         out, partial, static_cast<const Bf16*>(dz), static_cast<const Bf16*>(w), v, plan.splits, stream);
   });
-  if (partial) add_splits(dx, DType::bf16, partial, int64_t(v.n) * v.h * v.w * v.c, plan.splits, stream);
+  if (partial) add_splits(dx, DType::bf16, partial, v.in_elements(), plan.splits, conv.groups, v.in_elements(), stream);
 }
 
 }  // namespace doppel::DOPPEL_BACKEND

@@ -22,23 +22,23 @@ __device__ __forceinline__ void finish(Accumulators<T>& acc, const float* b, flo
 
 // ---- kernels --------------------------------------------------------------------------------------------------------
 
-// A tile of z. Either y = shuffle(leaky ReLU(z + b)), bf16; or, if `partial` [gridDim.z][n p q][k] is not null, part
-// blockIdx.z of the sum.
+// A tile of a group's z. Either y = shuffle(leaky ReLU(z + b)), bf16; or, if `partial` [groups][gridDim.z][n p q][k] is
+// not null, part blockIdx.z of the sum.
 template <typename T>
-__global__ void __launch_bounds__(T::kThreads, T::kBlocks)
-    fprop(Bf16* y, float* partial, const Bf16* x, const Bf16* w, const float* b, ConvShape v, float slope,
-          bool shuffle) {
+DOPPEL_GLOBAL((T::kThreads, T::kBlocks), fprop, Bf16* y, float* partial, const Bf16* x, const Bf16* w, const float* b,
+              ConvShape v, float slope, bool shuffle) {
   DOPPEL_SHARED_DYNAMIC(shared);
   const int pixels = v.n * v.p * v.q;
   const BlockPlace<T> place(v.k);
-  const PixelRows<T> rows({x, v.h, v.w, v.c}, [&](int row, int& image, int& top, int& left) {
-    const int m = place.m + row, line = m / v.q;
-    image = line / v.p;
-    top = line % v.p * v.stride - v.pad_top;
-    left = m % v.q * v.stride - v.pad_left;
-    return m < pixels;
-  });
-  const FilterRows<T> filters(w, v, place.n);
+  const PixelRows<T> rows({x + group() * v.in_elements(), v.h, v.w, v.c},
+                          [&](int row, int& image, int& top, int& left) {
+                            const int m = place.m + row, line = m / v.q;
+                            image = line / v.p;
+                            top = line % v.p * v.stride - v.pad_top;
+                            left = m % v.q * v.stride - v.pad_left;
+                            return m < pixels;
+                          });
+  const FilterRows<T> filters(w + group() * v.weight_stride, v, place.n);
   const Steps steps(v.r * v.s * ceil_div(v.c, kMmaStep), int(blockIdx.z), int(gridDim.z));
   TapWalk walk(0, 0, 1, v.s, v.c, steps.begin);
 
@@ -50,10 +50,12 @@ __global__ void __launch_bounds__(T::kThreads, T::kBlocks)
   });
 
   if (partial) {
-    store_f32(partial + int64_t(blockIdx.z) * pixels * v.k, acc, place.m, place.n, pixels, v.k);
+    const int64_t part = group() * int(gridDim.z) + int(blockIdx.z);
+    store_f32(partial + part * v.out_elements(), acc, place.m, place.n, pixels, v.k);
     return;
   }
-  finish(acc, b, slope, place.n, v.k);
+  finish(acc, b + group() * v.bias_stride, slope, place.n, v.k);
+  y += group() * v.out_elements();
   const OutputPlace to{shuffle, v.q, v.k};
   for_units(acc, shared, [&](int row, int column, const uint4& unit) {
     const int m = place.m + row, channel = place.n + column;
@@ -77,21 +79,22 @@ bool by_partials(const Conv2d& v, const Epilogue& e) {
 
 size_t mma_fprop_workspace(const Conv2d& conv, const Epilogue& epilogue) {
   if (!by_partials(conv, epilogue)) return 0;
-  return size_t(plan_of(conv).splits) * size_t(conv.out_pixels() * conv.k) * sizeof(float);
+  return size_t(conv.groups) * size_t(plan_of(conv).splits) * size_t(conv.out_elements()) * sizeof(float);
 }
 
 void mma_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
                void* workspace, Stream stream) {
-  require_units(y, x, w);
+  require_units(y, x, w, conv);
   const MmaPlan plan = plan_of(conv);
   const ConvShape v = shape_of(conv);
   float* const partial = by_partials(conv, epilogue) ? static_cast<float*>(workspace) : nullptr;
   const float slope = epilogue.activation == Activation::leaky_relu ? epilogue.slope : 1.0f;
   const int64_t pixels = conv.out_pixels();
   with_tile(plan.tile, [&]<typename T>(T) {
-    DOPPEL_KERNEL(fprop<T>).launch({{blocks_of<T>(pixels, v.k), 1, unsigned(plan.splits)}, T::kThreads, T::kShared},
-                                   static_cast<Bf16*>(y), partial, static_cast<const Bf16*>(x),
-                                   static_cast<const Bf16*>(w), b, v, slope, epilogue.shuffle, stream);
+    DOPPEL_KERNEL(fprop<T>).launch(
+        {{blocks_of<T>(pixels, v.k), unsigned(conv.groups), unsigned(plan.splits)}, T::kThreads, T::kShared},
+        static_cast<Bf16*>(y), partial, static_cast<const Bf16*>(x), static_cast<const Bf16*>(w), b, v, slope,
+        epilogue.shuffle, stream);
   });
   if (partial) finish_splits(y, partial, b, conv, epilogue, plan.splits, stream);
 }

@@ -13,6 +13,10 @@ namespace doppel::DOPPEL_BACKEND {
 struct ConvShape {
   int n, h, w, c, k, r, s, stride, pad_top, pad_left, p, q;
   int filter;  // elements of one output channel's filter, r s c
+  int64_t weight_stride, bias_stride;
+
+  DOPPEL_BOTH int64_t in_elements() const { return int64_t(n) * h * w * c; }
+  DOPPEL_BOTH int64_t out_elements() const { return int64_t(n) * p * q * k; }
 };
 
 DOPPEL_BOTH inline int ceil_div(int a, int b) {
@@ -20,13 +24,14 @@ DOPPEL_BOTH inline int ceil_div(int a, int b) {
 }
 
 // The sum over filter taps and channels, 32 channels of one tap a step, channels fastest. Taps are (r, s) from
-// (first_r, first_s) on, every `stride`-th of `columns` in a row; there must be one, but step 0 may be where none is.
+// (first_r, first_s) on, every `stride`-th (1 or 2) of `columns` in a row, the first one below the
+// stride; there must be one, but step 0 may be where none is.
 struct TapWalk {
-  int first_s, stride, columns, channels;
+  int stride, columns, channels;
   int r, s, c;  // of the next step
 
   __device__ __forceinline__ TapWalk(int from_r, int from_s, int every, int of_columns, int of_channels, int step)
-      : first_s(from_s), stride(every), columns(of_columns), channels(of_channels) {
+      : stride(every), columns(of_columns), channels(of_channels) {
     const int per_tap = ceil_div(channels, kMmaStep), tap = step / per_tap;
     const int in_row = from_s < columns ? ceil_div(columns - from_s, stride) : 1;
     c = step % per_tap * kMmaStep;
@@ -37,7 +42,7 @@ struct TapWalk {
     if ((c += kMmaStep) < channels) return;
     c = 0;
     if ((s += stride) < columns) return;
-    s = first_s;
+    s &= stride - 1;  // back to the first
     r += stride;
   }
 };

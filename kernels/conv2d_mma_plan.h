@@ -37,13 +37,15 @@ struct MmaProduct {
   int64_t m, n, steps, products = 1;
 };
 
-// The product that a pass is (docs/kernels/conv2d.md). With stride 2 a dgrad is four, of the largest phase's pixels.
+// The product that a pass is (docs/kernels/conv2d.md), of each group. With stride 2 a dgrad is four, of the largest
+// phase's pixels.
 inline MmaProduct mma_product(const Conv2d& v, Pass pass) {
   const auto parts = [](int64_t size, int64_t part) { return (size + part - 1) / part; };
   const int64_t taps = int64_t(v.r) * v.s, phases = int64_t(v.stride) * v.stride;
-  if (pass == Pass::fprop) return {v.out_pixels(), v.k, taps * parts(v.c, kMmaStep)};
-  if (pass == Pass::wgrad) return {v.k, taps * v.c, parts(v.out_pixels(), kMmaStep)};
-  return {v.n * parts(v.h, v.stride) * parts(v.w, v.stride), v.c, parts(taps, phases) * parts(v.k, kMmaStep), phases};
+  if (pass == Pass::fprop) return {v.out_pixels(), v.k, taps * parts(v.c, kMmaStep), v.groups};
+  if (pass == Pass::wgrad) return {v.k, taps * v.c, parts(v.out_pixels(), kMmaStep), v.groups};
+  return {v.n * parts(v.h, v.stride) * parts(v.w, v.stride), v.c, parts(taps, phases) * parts(v.k, kMmaStep),
+          phases * v.groups};
 }
 
 // Parts worth a thought.

@@ -10,12 +10,26 @@
 namespace doppel::DOPPEL_BACKEND {
 
 inline ConvShape shape_of(const Conv2d& v) {
-  return {v.n, v.h, v.w, v.c, v.k, v.r, v.s, v.stride, v.pad_top, v.pad_left, v.out_h(), v.out_w(), v.r * v.s * v.c};
+  return {v.n,
+          v.h,
+          v.w,
+          v.c,
+          v.k,
+          v.r,
+          v.s,
+          v.stride,
+          v.pad_top,
+          v.pad_left,
+          v.out_h(),
+          v.out_w(),
+          v.r * v.s * v.c,
+          v.weight_stride,
+          v.bias_stride};
 }
 
 // For 16-byte copies.
-inline void require_units(const void* a, const void* b, const void* c) {
-  if (!is_aligned<uint4>(a) || !is_aligned<uint4>(b) || !is_aligned<uint4>(c))
+inline void require_units(const void* a, const void* b, const void* c, const Conv2d& v) {
+  if (!is_aligned<uint4>(a) || !is_aligned<uint4>(b) || !is_aligned<uint4>(c) || v.weight_stride % kUnit != 0)
     throw std::invalid_argument("conv2d: the bf16 kernels need tensors at multiples of 16 bytes");
 }
 
@@ -53,6 +67,11 @@ struct OutputPlace {
     store_vector(y + (*this)(m, channel + 4), make_uint2(unit.z, unit.w));
   }
 };
+
+// The group of convolutions that this block works for. All that it numbers, from pixels to bytes, is the group's own.
+__device__ __forceinline__ int group() {
+  return int(blockIdx.y);
+}
 
 // The steps of part `part` of `parts`.
 struct Steps {

@@ -8,16 +8,13 @@
 #include <cstring>
 #include <vector>
 
+#include "kernels/carver.h"
 #include "kernels/conv2d_ways.h"
-#include "kernels/onednn_product.h"
 #include "kernels/parallel.h"
+#include "kernels/product_cpu.h"
 
 namespace doppel::product {
 namespace {
-
-using dnnl::memory;
-using onednn::Product;
-using Tag = memory::format_tag;
 
 int64_t taps(const Conv2d& c) {
   return int64_t(c.r) * c.s * c.c;
@@ -25,42 +22,29 @@ int64_t taps(const Conv2d& c) {
 
 // ---- the three products ---------------------------------------------------------------------------------------------
 
-struct FpropKey {
-  Conv2d conv;
-  Epilogue epilogue;
-  bool operator==(const FpropKey&) const = default;
-};
-
-const Product& fprop_of(const Conv2d& c, Epilogue epilogue) {
-  static onednn::Cache<FpropKey, Product> cache;
+ProductShape fprop_product(const Conv2d& c, Epilogue epilogue) {
   epilogue.shuffle = false;
-  return cache.get({c, epilogue}, [&] {
-    const auto type = onednn::type_of(c.type);
-    const memory::desc columns({c.out_pixels(), taps(c)}, type, Tag::ab), w({taps(c), c.k}, type, Tag::ba);
-    const memory::desc b({1, c.k}, memory::data_type::f32, Tag::ab);
-    const memory::desc z({c.out_pixels(), c.k}, onednn::type_of(c.out_type), Tag::ab);
-    return Product(columns, w, b, z, onednn::with_activation(epilogue));
-  });
+  return {.rows = c.out_pixels(),
+          .inner = taps(c),
+          .columns = c.k,
+          .type = c.type,
+          .out_type = c.out_type,
+          .b_transposed = true,
+          .bias = true,
+          .epilogue = epilogue};
 }
 
-const Product& dgrad_of(const Conv2d& c) {
-  static onednn::Cache<Conv2d, Product> cache;
-  return cache.get(c, [&] {
-    const auto type = onednn::type_of(c.type);
-    const memory::desc dz({c.out_pixels(), c.k}, type, Tag::ab), w({c.k, taps(c)}, type, Tag::ab);
-    const memory::desc columns({c.out_pixels(), taps(c)}, memory::data_type::f32, Tag::ab);
-    return Product(dz, w, columns);
-  });
+ProductShape dgrad_product(const Conv2d& c) {
+  return {.rows = c.out_pixels(), .inner = c.k, .columns = taps(c), .type = c.type, .out_type = DType::f32};
 }
 
-const Product& wgrad_of(const Conv2d& c) {
-  static onednn::Cache<Conv2d, Product> cache;
-  return cache.get(c, [&] {
-    const auto type = onednn::type_of(c.type);
-    const memory::desc dz({c.k, c.out_pixels()}, type, Tag::ba), columns({c.out_pixels(), taps(c)}, type, Tag::ab);
-    const memory::desc dw({c.k, taps(c)}, memory::data_type::f32, Tag::ab);
-    return Product(dz, columns, dw);
-  });
+ProductShape wgrad_product(const Conv2d& c) {
+  return {.rows = c.k,
+          .inner = c.out_pixels(),
+          .columns = taps(c),
+          .type = c.type,
+          .out_type = DType::f32,
+          .a_transposed = true};
 }
 
 // ---- gathering and its transpose ------------------------------------------------------------------------------------
@@ -132,11 +116,11 @@ struct Pieces {
 };
 
 // The same function counts and carves.
-Pieces carve(const Product& product, const Conv2d& c, DType columns, void* base) {
-  onednn::Carver carver(base);
+Pieces carve(const ProductShape& product, const Conv2d& c, DType columns, void* base) {
+  Carver carver(base);
   Pieces p;
   p.columns = carver.take(size_t(c.out_pixels() * taps(c)) * size_of(columns));
-  p.scratch = carver.take(product.scratch());
+  p.scratch = carver.take(product_scratch(product));
   p.bytes = carver.used();
   return p;
 }
@@ -144,29 +128,29 @@ Pieces carve(const Product& product, const Conv2d& c, DType columns, void* base)
 }  // namespace
 
 size_t fprop_workspace(const Conv2d& conv, const Epilogue& epilogue) {
-  return carve(fprop_of(conv, epilogue), conv, conv.type, nullptr).bytes;
+  return carve(fprop_product(conv, epilogue), conv, conv.type, nullptr).bytes;
 }
 
 size_t dgrad_workspace(const Conv2d& conv) {
-  return carve(dgrad_of(conv), conv, DType::f32, nullptr).bytes;
+  return carve(dgrad_product(conv), conv, DType::f32, nullptr).bytes;
 }
 
 size_t wgrad_workspace(const Conv2d& conv) {
-  return carve(wgrad_of(conv), conv, conv.type, nullptr).bytes;
+  return carve(wgrad_product(conv), conv, conv.type, nullptr).bytes;
 }
 
 void fprop(void* z, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
            void* workspace) {
-  const Product& product = fprop_of(conv, epilogue);
+  const ProductShape product = fprop_product(conv, epilogue);
   const Pieces p = carve(product, conv, conv.type, workspace);
   gather(p.columns, x, conv);
-  product.run(p.columns, w, b, z, p.scratch);
+  run_product(z, p.columns, w, b, product, p.scratch);
 }
 
 void dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace) {
-  const Product& product = dgrad_of(conv);
+  const ProductShape product = dgrad_product(conv);
   const Pieces p = carve(product, conv, DType::f32, workspace);
-  product.run(dz, w, nullptr, p.columns, p.scratch);
+  run_product(p.columns, dz, w, nullptr, product, p.scratch);
   const auto* columns = static_cast<const float*>(p.columns);
   if (conv.type == DType::bf16)
     sum_back(static_cast<Bf16*>(dx), columns, conv);
@@ -175,10 +159,10 @@ void dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* wo
 }
 
 void wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace) {
-  const Product& product = wgrad_of(conv);
+  const ProductShape product = wgrad_product(conv);
   const Pieces p = carve(product, conv, conv.type, workspace);
   gather(p.columns, x, conv);
-  product.run(dz, p.columns, nullptr, dw, p.scratch);
+  run_product(dw, dz, p.columns, nullptr, product, p.scratch);
 }
 
 }  // namespace doppel::product

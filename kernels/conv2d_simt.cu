@@ -125,15 +125,17 @@ struct GatherLoader {
   }
 };
 
-// Four sums of one pixel (its number in the picture written) from channel `column` on: y = f(sum + b), dx = sum.
+// Four sums of one pixel (its number among the group's that are written) from channel `column` on: y = f(sum + b), dx =
+// sum; `first`: the group's first element of out.
 template <bool Forward>
-__device__ __forceinline__ void write_quad(void* out, const float* b, Quad quad, const Gather& g, int64_t pixel,
-                                           int column, int columns) {
+__device__ __forceinline__ void write_quad(void* out, int64_t first, const float* b, Quad quad, const Gather& g,
+                                           int64_t pixel, int column, int columns) {
   const Conv2d& conv = g.conv;
   const DType type = Forward ? conv.out_type : conv.type;
   const auto offset = [&](int k) {
-    return Forward ? output_offset(conv, g.epilogue.shuffle, 0, int(pixel / conv.out_w()), int(pixel % conv.out_w()), k)
-                   : pixel * columns + k;
+    return first + (Forward ? output_offset(conv, g.epilogue.shuffle, 0, int(pixel / conv.out_w()),
+                                            int(pixel % conv.out_w()), k)
+                            : pixel * columns + k);
   };
   if constexpr (Forward) {
 #pragma unroll
@@ -148,16 +150,19 @@ __device__ __forceinline__ void write_quad(void* out, const float* b, Quad quad,
       if (column + j < columns) store_output(out, offset(column + j), quad.v[j], type);
 }
 
-// One tile of [pixels, channels written]; blockIdx: tile of pixels, tile of channels, phase and split. With more than
-// one split the bare sums go to partial[split][pixel][channel].
+// One tile of a group's [pixels, channels written]; blockIdx: tile of pixels, tile of channels, phase and split and
+// group. With more than one split the bare sums go to partial[group][split][pixel][channel].
 template <typename T, bool Forward>
-__global__ void __launch_bounds__(kTileThreads)
-    gather_kernel(void* out, float* partial, const T* in, const T* w, const float* b, Gather g) {
-  const int phase = int(blockIdx.z) % phases<Forward>(g.conv), split = int(blockIdx.z) / phases<Forward>(g.conv);
+DOPPEL_GLOBAL((kTileThreads), gather_kernel, void* out, float* partial, const T* in, const T* w, const float* b,
+              Gather g) {
+  const int phase = int(blockIdx.z) % phases<Forward>(g.conv), part = int(blockIdx.z) / phases<Forward>(g.conv);
+  const int split = part % g.splits, group = part / g.splits;
   const Axis ah = axis_h<Forward>(g.conv, phase), aw = axis_w<Forward>(g.conv, phase);
   const int64_t rows = int64_t(g.conv.n) * ah.count * aw.count, row = int64_t(blockIdx.x) * kTile;
   const int columns = Forward ? g.conv.k : g.conv.c, column = int(blockIdx.y) * kTile;
   if (row >= rows) return;  // this phase has fewer pixels than the largest
+  in += group * (Forward ? g.conv.in_elements() : g.conv.out_elements());
+  w += group * g.conv.weight_stride;
 
   TileSums sums;
   DOPPEL_SHARED(int4, starts, [kTile]);
@@ -165,7 +170,7 @@ __global__ void __launch_bounds__(kTileThreads)
   const int steps = steps_of(ah, aw, loader.channels);
   multiply_steps(sums, loader, steps * split / g.splits, steps * (split + 1) / g.splits);
 
-  const int64_t pixels = int64_t(g.conv.n) * ah.extent * aw.extent;
+  const int64_t pixels = int64_t(g.conv.n) * ah.extent * aw.extent, first = group * pixels * columns;
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
     const int64_t m = row + TileSums::row(i);
@@ -175,15 +180,15 @@ __global__ void __launch_bounds__(kTileThreads)
         (int64_t(line / ah.count) * ah.extent + ah.first + ah.stride * (line % ah.count)) * aw.extent + aw.first +
         aw.stride * x;
 #pragma unroll
-    for (int group = 0; group < 2; ++group) {
-      const int k = column + TileSums::column(group);
+    for (int half = 0; half < 2; ++half) {
+      const int k = column + TileSums::column(half);
       if (k >= columns) continue;
-      const Quad quad = sums.quad(i, group);
+      const Quad quad = sums.quad(i, half);
       if (g.splits == 1)
-        write_quad<Forward>(out, b, quad, g, pixel, k, columns);
+        write_quad<Forward>(out, first, b + (Forward ? group * g.conv.bias_stride : 0), quad, g, pixel, k, columns);
       else
         for (int j = 0; j < 4; ++j)
-          if (k + j < columns) partial[(split * pixels + pixel) * columns + k + j] = quad.v[j];
+          if (k + j < columns) partial[(part * pixels + pixel) * columns + k + j] = quad.v[j];
     }
   }
 }
@@ -214,11 +219,7 @@ int splits_of(const Conv2d& conv) {
 template <bool Forward>
 size_t workspace_of(const Conv2d& conv, int64_t outputs) {
   const int splits = splits_of<Forward>(conv);
-  return splits == 1 ? 0 : size_t(splits) * size_t(outputs) * sizeof(float);
-}
-
-int64_t input_size(const Conv2d& conv) {
-  return int64_t(conv.n) * conv.h * conv.w * conv.c;
+  return splits == 1 ? 0 : size_t(conv.groups) * size_t(splits) * size_t(outputs) * sizeof(float);
 }
 
 template <typename T, bool Forward>
@@ -228,27 +229,29 @@ void launch_gather(void* out, const void* in, const void* w, const float* b, con
   const DType type = Forward ? conv.out_type : conv.type;
   Gather g{conv, epilogue, splits_of<Forward>(conv), false, false, false};
   g.in_vectors = channels % 4 == 0 && is_aligned<Vector<T, 4>>(in);
-  g.w_vectors = (Forward ? conv.s * conv.c : conv.c) % 4 == 0 && is_aligned<Vector<T, 4>>(w);
+  g.w_vectors =
+      (Forward ? conv.s * conv.c : conv.c) % 4 == 0 && conv.weight_stride % 4 == 0 && is_aligned<Vector<T, 4>>(w);
   g.out_vectors = (Forward ? output_vector(conv, epilogue.shuffle) == 4 : conv.c % 4 == 0) &&
                   reinterpret_cast<uintptr_t>(out) % (4 * size_of(type)) == 0;
   DOPPEL_KERNEL(gather_kernel<T, Forward>)
       .launch({dim3(unsigned(tiles_of<Forward>(conv)), blocks_for(columns, kTile),
-                    unsigned(phases<Forward>(conv) * g.splits)),
+                    unsigned(phases<Forward>(conv) * g.splits * conv.groups)),
                kTileThreads},
               out, static_cast<float*>(workspace), static_cast<const T*>(in), static_cast<const T*>(w), b, g, stream);
   if (g.splits == 1) return;
   if (Forward)
     finish_splits(out, static_cast<const float*>(workspace), b, conv, epilogue, g.splits, stream);
   else
-    add_splits(out, conv.type, static_cast<const float*>(workspace), input_size(conv), g.splits, stream);
+    add_splits(out, conv.type, static_cast<const float*>(workspace), conv.in_elements(), g.splits, conv.groups,
+               conv.in_elements(), stream);
 }
 
 }  // namespace
 
 ConvWorkspace simt_workspace(const Conv2d& conv, const Epilogue&) {
   ConvWorkspace bytes;
-  bytes.fprop = workspace_of<true>(conv, conv.out_pixels() * conv.k);
-  bytes.dgrad = workspace_of<false>(conv, input_size(conv));
+  bytes.fprop = workspace_of<true>(conv, conv.out_elements());
+  bytes.dgrad = workspace_of<false>(conv, conv.in_elements());
   bytes.wgrad = simt_wgrad_workspace(conv);
   return bytes;
 }

@@ -10,6 +10,7 @@ namespace {
 struct Wgrad {
   Conv2d conv;
   int splits;
+  int64_t stride;              // elements from a group's first split in the output to the next one's
   bool x_vectors, dz_vectors;  // whether quads may be moved as vectors
 };
 
@@ -69,22 +70,23 @@ struct WgradLoader {
   }
 };
 
-// One tile of dw, or of partial[split] of dw's shape; blockIdx: tile of columns, tile of rows, split.
+// One tile of dw, or of partial[group][split] of dw's shape; blockIdx: tile of columns, tile of rows, split and group.
 template <typename T>
-__global__ void __launch_bounds__(kTileThreads) wgrad_kernel(float* dw, const T* x, const T* dz, Wgrad g) {
-  const int row = int(blockIdx.y) * kTile, column = int(blockIdx.x) * kTile, split = int(blockIdx.z);
+DOPPEL_GLOBAL((kTileThreads), wgrad_kernel, float* dw, const T* x, const T* dz, Wgrad g) {
+  const int row = int(blockIdx.y) * kTile, column = int(blockIdx.x) * kTile, split = int(blockIdx.z) % g.splits;
+  const int64_t group = int(blockIdx.z) / g.splits;
   const int width = g.conv.r * g.conv.s * g.conv.c;
   TileSums sums;
-  WgradLoader<T> loader(x, dz, g, row, column);
+  WgradLoader<T> loader(x + group * g.conv.in_elements(), dz + group * g.conv.out_elements(), g, row, column);
   const int64_t steps = (g.conv.out_pixels() + kDepth - 1) / kDepth;
   multiply_steps(sums, loader, int(steps * split / g.splits), int(steps * (split + 1) / g.splits));
-  float* out = dw + split * g.conv.weights();
+  float* out = dw + group * g.stride + split * g.conv.weights();
 #pragma unroll
   for (int i = 0; i < 8; ++i)
 #pragma unroll
-    for (int group = 0; group < 2; ++group) {
-      const int k = row + TileSums::row(i), first = column + TileSums::column(group);
-      const Quad quad = sums.quad(i, group);
+    for (int half = 0; half < 2; ++half) {
+      const int k = row + TileSums::row(i), first = column + TileSums::column(half);
+      const Quad quad = sums.quad(i, half);
 #pragma unroll
       for (int j = 0; j < 4; ++j)
         if (k < g.conv.k && first + j < width) out[int64_t(k) * width + first + j] = quad.v[j];
@@ -105,14 +107,15 @@ int splits_of(const Conv2d& conv) {
 
 template <typename T>
 void launch_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream) {
-  Wgrad g{conv, splits_of(conv), false, false};
+  const int splits = splits_of(conv);
+  Wgrad g{conv, splits, splits == 1 ? conv.weight_stride : splits * conv.weights(), false, false};
   g.x_vectors = conv.c % 4 == 0 && is_aligned<Vector<T, 4>>(x);
   g.dz_vectors = conv.k % 4 == 0 && is_aligned<Vector<T, 4>>(dz);
   float* partial = static_cast<float*>(workspace);
   DOPPEL_KERNEL(wgrad_kernel<T>)
-      .launch({dim3(column_tiles(conv), row_tiles(conv), unsigned(g.splits)), kTileThreads},
-              g.splits == 1 ? dw : partial, static_cast<const T*>(x), static_cast<const T*>(dz), g, stream);
-  if (g.splits > 1) add_splits(dw, DType::f32, partial, conv.weights(), g.splits, stream);
+      .launch({dim3(column_tiles(conv), row_tiles(conv), unsigned(splits * conv.groups)), kTileThreads},
+              splits == 1 ? dw : partial, static_cast<const T*>(x), static_cast<const T*>(dz), g, stream);
+  if (splits > 1) add_splits(dw, DType::f32, partial, conv.weights(), splits, conv.groups, conv.weight_stride, stream);
 }
 
 }  // namespace
@@ -123,7 +126,7 @@ SimtSum simt_wgrad_sum(const Conv2d& conv) {
 
 size_t simt_wgrad_workspace(const Conv2d& conv) {
   const int splits = splits_of(conv);
-  return splits == 1 ? 0 : size_t(splits) * size_t(conv.weights()) * sizeof(float);
+  return splits == 1 ? 0 : size_t(conv.groups) * size_t(splits) * size_t(conv.weights()) * sizeof(float);
 }
 
 void simt_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream) {

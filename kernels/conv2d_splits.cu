@@ -34,28 +34,33 @@ __device__ __forceinline__ void store_outputs(void* out, int64_t at, const Vecto
 }
 
 template <int Width>
-__global__ void __launch_bounds__(kThreads)
-    add_kernel(void* out, DType type, const float* partial, int64_t count, int splits) {
-  const int64_t i = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * Width;
-  if (i < count) store_outputs(out, i, sum_of_splits<Width>(partial, i, count, splits), type);
+DOPPEL_GLOBAL((kThreads), add_kernel, void* out, DType type, const float* partial, int64_t count, int splits,
+              int64_t stride) {
+  const int64_t i = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * Width, group = blockIdx.y;
+  partial += group * splits * count;
+  if (i < count) store_outputs(out, group * stride + i, sum_of_splits<Width>(partial, i, count, splits), type);
 }
 
 template <int Width>
-__global__ void __launch_bounds__(kThreads)
-    finish_kernel(void* y, const float* partial, const float* b, Conv2d conv, Epilogue epilogue, int splits) {
+DOPPEL_GLOBAL((kThreads), finish_kernel, void* y, const float* partial, const float* b, Conv2d conv, Epilogue epilogue,
+              int splits) {
   const int64_t i = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * Width, count = conv.out_pixels() * conv.k;
+  const int64_t group = blockIdx.y;
   if (i >= count) return;
+  partial += group * splits * count;
+  b += group * conv.bias_stride;
   const int k = int(i % conv.k), pixel = int(i / conv.k);
   Vector<float, Width> z = sum_of_splits<Width>(partial, i, count, splits);
 #pragma unroll
   for (int j = 0; j < Width; ++j) z.v[j] = finish_output(z.v[j], b[k + j], epilogue);
-  store_outputs(y, output_offset(conv, epilogue.shuffle, 0, pixel / conv.out_w(), pixel % conv.out_w(), k), z,
-                conv.out_type);
+  store_outputs(y,
+                group * count + output_offset(conv, epilogue.shuffle, 0, pixel / conv.out_w(), pixel % conv.out_w(), k),
+                z, conv.out_type);
 }
 
 template <int Width>
-Geometry geometry(int64_t count) {
-  return {blocks_for(count, kThreads * Width), kThreads};
+Geometry geometry(int64_t count, int groups) {
+  return {dim3(blocks_for(count, kThreads * Width), unsigned(groups)), kThreads};
 }
 
 // Whether quads of `type` may be stored at `out`.
@@ -67,20 +72,23 @@ bool takes_quads(const void* out, DType type) {
 
 // ---- launchers ------------------------------------------------------------------------------------------------------
 
-void add_splits(void* out, DType type, const float* partial, int64_t count, int splits, Stream stream) {
-  if (count % 4 == 0 && takes_quads(out, type))
-    DOPPEL_KERNEL(add_kernel<4>).launch(geometry<4>(count), out, type, partial, count, splits, stream);
+void add_splits(void* out, DType type, const float* partial, int64_t count, int splits, int groups, int64_t stride,
+                Stream stream) {
+  if (count % 4 == 0 && stride % 4 == 0 && takes_quads(out, type))
+    DOPPEL_KERNEL(add_kernel<4>).launch(geometry<4>(count, groups), out, type, partial, count, splits, stride, stream);
   else
-    DOPPEL_KERNEL(add_kernel<1>).launch(geometry<1>(count), out, type, partial, count, splits, stream);
+    DOPPEL_KERNEL(add_kernel<1>).launch(geometry<1>(count, groups), out, type, partial, count, splits, stride, stream);
 }
 
 void finish_splits(void* y, const float* partial, const float* b, const Conv2d& conv, const Epilogue& epilogue,
                    int splits, Stream stream) {
   const int64_t count = conv.out_pixels() * conv.k;
   if (output_vector(conv, epilogue.shuffle) == 4 && takes_quads(y, conv.out_type))
-    DOPPEL_KERNEL(finish_kernel<4>).launch(geometry<4>(count), y, partial, b, conv, epilogue, splits, stream);
+    DOPPEL_KERNEL(finish_kernel<4>)
+        .launch(geometry<4>(count, conv.groups), y, partial, b, conv, epilogue, splits, stream);
   else
-    DOPPEL_KERNEL(finish_kernel<1>).launch(geometry<1>(count), y, partial, b, conv, epilogue, splits, stream);
+    DOPPEL_KERNEL(finish_kernel<1>)
+        .launch(geometry<1>(count, conv.groups), y, partial, b, conv, epilogue, splits, stream);
 }
 
 }  // namespace doppel::DOPPEL_BACKEND

@@ -8,10 +8,12 @@
 
 namespace doppel::DOPPEL_BACKEND {
 
-// out[i] = the sum over s of partial[s * count + i], rounded to `type`.
-void add_splits(void* out, DType type, const float* partial, int64_t count, int splits, Stream stream);
+// out[i] = the sum over s of partial[s * count + i], rounded to `type`. Groups: each its `splits` in turn, and its out
+// `stride` elements behind that of the group before.
+void add_splits(void* out, DType type, const float* partial, int64_t count, int splits, int groups, int64_t stride,
+                Stream stream);
 
-// The same for z, partial[split][N,P,Q,K], followed by bias and epilogue.
+// The same for z, partial[group][split][N,P,Q,K], followed by bias and epilogue.
 void finish_splits(void* y, const float* partial, const float* b, const Conv2d& conv, const Epilogue& epilogue,
                    int splits, Stream stream);
 

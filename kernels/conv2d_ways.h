@@ -1,6 +1,7 @@
 // The two ways the CPU multiplies a convolution; private to kernels/conv2d_*cpu.cc.
 //
-// direct:  oneDNN's convolutions. Fast where pictures are large; weights want a reorder to oneDNN's own layout.
+// direct:  oneDNN's convolutions, in a build that has oneDNN. Fast where pictures are large; weights want a reorder to
+//          oneDNN's own layout.
 // product: rows of x gathered into a matrix [N P Q, R S C], and one matrix product on weights as they lie. Fast where
 //          pictures are small and weights many (oneDNN's wgrad reaches a tenth of its speed there), and for 3 channels.
 //

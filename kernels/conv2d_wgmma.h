@@ -8,10 +8,10 @@
 
 namespace doppel {
 
-// What mma takes, with filters whose paddings and taps a tensor map can say (kernels/device/tma.h). Channels that are
-// no multiple of 64 are filled up with zeros: right, but not fast.
+// What mma takes, one group of it, with filters whose paddings and taps a tensor map can say (kernels/device/tma.h).
+// Channels that are no multiple of 64 are filled up with zeros: right, but not fast.
 inline bool takes_wgmma(const Conv2d& v) {
-  return takes_mma(v) && v.r <= 63 && v.s <= 63;
+  return takes_mma(v) && v.groups == 1 && v.r <= 63 && v.s <= 63;
 }
 
 }  // namespace doppel

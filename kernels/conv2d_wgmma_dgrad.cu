@@ -39,9 +39,9 @@ struct Job {
 
 // dx; or, if `partial` [splits][n h w][c] is not null, the parts of its sums.
 template <typename T>
-__global__ void __launch_bounds__(T::kThreads, 1)
-    dgrad(Bf16* dx, float* partial, DOPPEL_GRID_CONSTANT const PhaseMaps maps, DOPPEL_GRID_CONSTANT const TensorMap w,
-          DOPPEL_GRID_CONSTANT const Phases phases, ConvShape v, int splits, int tiles) {
+DOPPEL_GLOBAL((T::kThreads, 1), dgrad, Bf16* dx, float* partial, DOPPEL_GRID_CONSTANT const PhaseMaps maps,
+              DOPPEL_GRID_CONSTANT const TensorMap w, DOPPEL_GRID_CONSTANT const Phases phases, ConvShape v, int splits,
+              int tiles) {
   const auto steps_of = [&](int tile) {
     const Steps steps = Job::of<T>(tile, v, phases, splits).steps;
     return steps.end - steps.begin;
@@ -123,7 +123,7 @@ size_t wgmma_dgrad_workspace(const Conv2d& conv) {
 }
 
 void wgmma_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream) {
-  require_units(dx, dz, w);
+  require_units(dx, dz, w, conv);
   const auto [kernel, splits] = conv.kernels.dgrad;
   const ConvShape v = shape_of(conv);
   float* const partial = splits > 1 ? static_cast<float*>(workspace) : nullptr;
@@ -135,7 +135,7 @@ void wgmma_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, vo
                                    static_cast<Bf16*>(dx), partial, maps_of(conv, dz, phases, T::kM),
                                    make_tensor_map(filters), phases, v, splits, tiles, stream);
   });
-  if (partial) add_splits(dx, DType::bf16, partial, int64_t(v.n) * v.h * v.w * v.c, splits, stream);
+  if (partial) add_splits(dx, DType::bf16, partial, int64_t(v.n) * v.h * v.w * v.c, splits, 1, 0, stream);
 }
 
 }  // namespace doppel::DOPPEL_BACKEND

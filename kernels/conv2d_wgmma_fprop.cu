@@ -24,9 +24,9 @@ struct Job {
 // Either y = shuffle(leaky ReLU(z + b)), bf16, slope 1 being no activation; or, if `partial` [splits][n p q][k] is not
 // null, the parts of the sum.
 template <typename T>
-__global__ void __launch_bounds__(T::kThreads, 1)
-    fprop(Bf16* y, float* partial, DOPPEL_GRID_CONSTANT const TensorMap x, DOPPEL_GRID_CONSTANT const TensorMap w,
-          const float* b, ConvShape v, float slope, bool shuffle, int splits, int tiles) {
+DOPPEL_GLOBAL((T::kThreads, 1), fprop, Bf16* y, float* partial, DOPPEL_GRID_CONSTANT const TensorMap x,
+              DOPPEL_GRID_CONSTANT const TensorMap w, const float* b, ConvShape v, float slope, bool shuffle,
+              int splits, int tiles) {
   const int pixels = v.n * v.p * v.q;
   const auto steps_of = [&](int tile) {
     const Steps steps = Job::of<T>(tile, v, splits).steps;
@@ -85,7 +85,7 @@ size_t wgmma_fprop_workspace(const Conv2d& conv, const Epilogue& epilogue) {
 
 void wgmma_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
                  void* workspace, Stream stream) {
-  require_units(y, x, w);
+  require_units(y, x, w, conv);
   const auto [kernel, splits] = conv.kernels.fprop;
   const ConvShape v = shape_of(conv);
   float* const partial = by_partials(conv, epilogue) ? static_cast<float*>(workspace) : nullptr;

@@ -24,9 +24,8 @@ struct Job {
 
 // out [splits][k][r s c]: the parts of the sum.
 template <typename T>
-__global__ void __launch_bounds__(T::kThreads, 1)
-    wgrad(float* out, DOPPEL_GRID_CONSTANT const TensorMap x, DOPPEL_GRID_CONSTANT const TensorMap dz, ConvShape v,
-          int splits, int tiles) {
+DOPPEL_GLOBAL((T::kThreads, 1), wgrad, float* out, DOPPEL_GRID_CONSTANT const TensorMap x,
+              DOPPEL_GRID_CONSTANT const TensorMap dz, ConvShape v, int splits, int tiles) {
   const int of_tap = ceil_div(v.c, 64), units = v.r * v.s * of_tap;
   const auto steps_of = [&](int tile) {
     const Steps steps = Job::of<T>(tile, v, splits).steps;
@@ -69,7 +68,7 @@ size_t wgmma_wgrad_workspace(const Conv2d& conv) {
 }
 
 void wgmma_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream) {
-  require_units(dw, x, dz);
+  require_units(dw, x, dz, conv);
   const auto [kernel, splits] = conv.kernels.wgrad;
   const ConvShape v = shape_of(conv);
   float* const partial = splits > 1 ? static_cast<float*>(workspace) : nullptr;
@@ -81,7 +80,7 @@ void wgmma_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, v
                                    partial ? partial : dw, make_tensor_map(pixels_of(conv, x, kWgmmaStep)),
                                    make_tensor_map(outputs), v, splits, tiles, stream);
   });
-  if (partial) add_splits(dw, DType::f32, partial, conv.weights(), splits, stream);
+  if (partial) add_splits(dw, DType::f32, partial, conv.weights(), splits, 1, 0, stream);
 }
 
 ConvWorkspace wgmma_workspace(const Conv2d& conv, const Epilogue& epilogue) {

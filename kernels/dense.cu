@@ -24,7 +24,7 @@ constexpr int kColumns = kWarpSize, kLines = 16, kThreads = kColumns * kLines;
 // sums[k] = sum over n of y[n, k]. A warp reads 32 neighbours of a row; a block's 16 warps take every 16th row each,
 // and their sums are added from the first warp to the last.
 template <typename T>
-__global__ void __launch_bounds__(kThreads) column_sums(float* sums, const T* y, int rows, int columns) {
+DOPPEL_GLOBAL((kThreads), column_sums, float* sums, const T* y, int rows, int columns) {
   DOPPEL_SHARED(float, parts, [kLines][kColumns]);
   const int column = int(blockIdx.x) * kColumns + int(threadIdx.x), line = int(threadIdx.y);
   float sum = 0;

@@ -2,31 +2,28 @@
 // weights want a reorder: with few rows a layer is bound by reading its weights, and a reorder reads and writes them
 // again.
 #include "kernels/dense.h"
-#include "kernels/onednn_product.h"
 #include "kernels/parallel.h"
+#include "kernels/product_cpu.h"
 
 namespace doppel::on_cpu {
 namespace {
 
-using dnnl::memory;
-using onednn::Product;
-using Tag = memory::format_tag;
+ProductShape fprop_product(const Dense& d) {
+  return {.rows = d.n,
+          .inner = d.c,
+          .columns = d.k,
+          .type = d.type,
+          .out_type = d.type,
+          .b_transposed = true,
+          .bias = true};
+}
 
-struct Products {
-  Product fprop, dgrad, wgrad;
-};
+ProductShape dgrad_product(const Dense& d) {
+  return {.rows = d.n, .inner = d.k, .columns = d.c, .type = d.type, .out_type = d.type};
+}
 
-const Products& products_of(const Dense& dense) {
-  static onednn::Cache<Dense, Products> cache;
-  return cache.get(dense, [&] {
-    const auto type = onednn::type_of(dense.type);
-    const auto f32 = memory::data_type::f32;
-    const int64_t n = dense.n, c = dense.c, k = dense.k;
-    const memory::desc x({n, c}, type, Tag::ab), y({n, k}, type, Tag::ab), b({1, k}, f32, Tag::ab);
-    return Products{Product(x, {{c, k}, type, Tag::ba}, b, y, onednn::user_scratchpad()),
-                    Product(y, {{k, c}, type, Tag::ab}, x),
-                    Product({{k, n}, type, Tag::ba}, x, {{k, c}, f32, Tag::ab})};
-  });
+ProductShape wgrad_product(const Dense& d) {
+  return {.rows = d.k, .inner = d.n, .columns = d.c, .type = d.type, .out_type = DType::f32, .a_transposed = true};
 }
 
 template <typename T>
@@ -44,8 +41,8 @@ void column_sums(float* sums, const T* y, const Dense& dense) {
 }  // namespace
 
 DenseWorkspace dense_workspace(const Dense& dense, Stream) {
-  const Products& p = products_of(dense);
-  return {p.fprop.scratch(), p.dgrad.scratch(), p.wgrad.scratch()};
+  return {product_scratch(fprop_product(dense)), product_scratch(dgrad_product(dense)),
+          product_scratch(wgrad_product(dense))};
 }
 
 std::vector<KernelChoice> dense_choices(const Dense&, Pass, Stream) {
@@ -53,15 +50,15 @@ std::vector<KernelChoice> dense_choices(const Dense&, Pass, Stream) {
 }
 
 void dense_fprop(void* y, const void* x, const void* w, const float* b, const Dense& dense, void* workspace, Stream) {
-  products_of(dense).fprop.run(x, w, b, y, workspace);
+  run_product(y, x, w, b, fprop_product(dense), workspace);
 }
 
 void dense_dgrad(void* dx, const void* dy, const void* w, const Dense& dense, void* workspace, Stream) {
-  products_of(dense).dgrad.run(dy, w, nullptr, dx, workspace);
+  run_product(dx, dy, w, nullptr, dgrad_product(dense), workspace);
 }
 
 void dense_wgrad(float* dw, float* db, const void* x, const void* dy, const Dense& dense, void* workspace, Stream) {
-  products_of(dense).wgrad.run(dy, x, nullptr, dw, workspace);
+  run_product(dw, dy, x, nullptr, wgrad_product(dense), workspace);
   if (dense.type == DType::bf16)
     column_sums(db, static_cast<const Bf16*>(dy), dense);
   else

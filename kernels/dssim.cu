@@ -40,9 +40,8 @@ __device__ __forceinline__ Tile this_tile(const Sizes& s) {
 
 // partial[block] = the weighted sum of 1 - SSIM over a tile of positions.
 template <int Window>
-__global__ void __launch_bounds__(kThreads)
-    dssim_forward(double* partial, float* derivatives, const float* y, const float* t, const float* mask,
-                  LossShape shape, Sizes s, Taps taps) {
+DOPPEL_GLOBAL((kThreads), dssim_forward, double* partial, float* derivatives, const float* y, const float* t,
+              const float* mask, LossShape shape, Sizes s, Taps taps) {
   constexpr int kInW = kTileW + Window - 1, kInH = kTileH + Window - 1;
   DOPPEL_SHARED(float, ys, [kInH][kInW]);
   DOPPEL_SHARED(float, ts, [kInH][kInW]);
@@ -105,9 +104,8 @@ __global__ void __launch_bounds__(kThreads)
 // dy of a tile of pixels: scale (G'd0 + 2 y G'd1 + t G'd2) for the derivatives d and the transposed blur G', which is
 // the blur of a map with a border of zeros, since the taps are symmetric.
 template <int Window>
-__global__ void __launch_bounds__(kThreads)
-    dssim_backward(float* dy, const float* derivatives, const float* y, const float* t, Sizes s, Taps taps, float scale,
-                   bool accumulate) {
+DOPPEL_GLOBAL((kThreads), dssim_backward, float* dy, const float* derivatives, const float* y, const float* t, Sizes s,
+              Taps taps, float scale, bool accumulate) {
   constexpr int kHalo = Window - 1, kInW = kTileW + kHalo, kInH = kTileH + kHalo;
   DOPPEL_SHARED(float, in, [kDerivatives][kInH][kInW]);
   DOPPEL_SHARED(float, rows, [kDerivatives][kInH][kTileW]);
@@ -150,8 +148,8 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 // loss[0] = or += the partial sums' total times `scale`.
-__global__ void __launch_bounds__(kThreads)
-    dssim_mean(float* loss, const double* partial, int64_t parts, double scale, bool accumulate) {
+DOPPEL_GLOBAL((kThreads), dssim_mean, float* loss, const double* partial, int64_t parts, double scale,
+              bool accumulate) {
   double sum = 0;
   for (int64_t i = threadIdx.x; i < parts; i += kThreads) sum += partial[i];
   sum = block_sum<kThreads>(sum);

@@ -12,7 +12,7 @@ constexpr int kThreads = 256;
 // ---- kernels --------------------------------------------------------------------------------------------------------
 
 template <typename Out, typename In>
-__global__ void __launch_bounds__(kThreads) finish_kernel(Out* y, const In* z, const float* b, Finish f) {
+DOPPEL_GLOBAL((kThreads), finish_kernel, Out* y, const In* z, const float* b, Finish f) {
   const int64_t from = int64_t(blockIdx.x) * kThreads + threadIdx.x;
   if (from >= int64_t(f.n) * f.h * f.w * f.k) return;
   const int k = int(from % f.k);
@@ -27,7 +27,7 @@ __global__ void __launch_bounds__(kThreads) finish_kernel(Out* y, const In* z, c
 }
 
 template <typename T>
-__global__ void __launch_bounds__(kThreads) column_sums_kernel(float* sums, const T* x, int64_t rows, int columns) {
+DOPPEL_GLOBAL((kThreads), column_sums_kernel, float* sums, const T* x, int64_t rows, int columns) {
   const int k = int(blockIdx.x) * kThreads + int(threadIdx.x);
   if (k >= columns) return;
   float sum = 0;

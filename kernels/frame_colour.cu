@@ -29,8 +29,7 @@ DOPPEL_BOTH inline ColourSums sum_of(const ColourSums* parts, int count) {
 // parts->pass[Pass][block] = the sums over the block's range of pixels; in the second pass only over pixels near the
 // mean that the first pass found.
 template <int Pass>
-__global__ void __launch_bounds__(kThreads)
-    colour_sums(Parts* parts, const float* image, const float* mask, int64_t pixels) {
+DOPPEL_GLOBAL((kThreads), colour_sums, Parts* parts, const float* image, const float* mask, int64_t pixels) {
   DOPPEL_SHARED(ColourMoments, moments, [1]);
   if constexpr (Pass == 1) {
     if (threadIdx.x == 0) moments[0] = colour_moments(sum_of(parts->pass[0], int(gridDim.x)));
@@ -53,7 +52,7 @@ __global__ void __launch_bounds__(kThreads)
   if (threadIdx.x == 0) parts->pass[Pass][blockIdx.x] = s;
 }
 
-__global__ void __launch_bounds__(kThreads) apply_kernel(float* image, int64_t pixels, ColourMap map) {
+DOPPEL_GLOBAL((kThreads), apply_kernel, float* image, int64_t pixels, ColourMap map) {
   const int64_t i = int64_t(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= pixels) return;
   float* p = image + 3 * i;

@@ -25,9 +25,8 @@ unsigned parts_of(const LossShape& s) {
 
 // partial[block] = the weighted sum of Loss::error over the block's range of elements.
 template <typename Loss>
-__global__ void __launch_bounds__(kThreads)
-    pointwise_kernel(double* partial, float* dy, const float* y, const float* t, const float* mask, LossShape s,
-                     float scale, bool accumulate) {
+DOPPEL_GLOBAL((kThreads), pointwise_kernel, double* partial, float* dy, const float* y, const float* t,
+              const float* mask, LossShape s, float scale, bool accumulate) {
   const int64_t count = int64_t(s.n) * s.h * s.w * s.c;
   const int64_t begin = count * blockIdx.x / gridDim.x, end = count * (blockIdx.x + 1) / gridDim.x;
   double sum = 0;
@@ -45,14 +44,14 @@ __global__ void __launch_bounds__(kThreads)
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
-__global__ void __launch_bounds__(kThreads) mean_kernel(float* mean, const double* partial, int parts, double count) {
+DOPPEL_GLOBAL((kThreads), mean_kernel, float* mean, const double* partial, int parts, double count) {
   double sum = 0;
   for (int i = int(threadIdx.x); i < parts; i += kThreads) sum += partial[i];
   sum = block_sum<kThreads>(sum);
   if (threadIdx.x == 0) mean[0] = float(sum / count);
 }
 
-__global__ void __launch_bounds__(1) total_kernel(float* losses, float l1, float mse, float dssim) {
+DOPPEL_GLOBAL((1), total_kernel, float* losses, float l1, float mse, float dssim) {
   if (!(mse > 0)) losses[2] = 0;
   if (!(dssim > 0)) losses[3] = 0;
   losses[0] = l1 * losses[1] + mse * losses[2] + dssim * losses[3];

@@ -1,12 +1,12 @@
 // What the oneDNN-backed operators share. Private to kernels/*_cpu.cc: no other header includes it.
 #pragma once
 
-#include <cstring>
 #include <memory>
 #include <mutex>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <vector>
 
+#include "kernels/carver.h"
 #include "kernels/conv2d.h"
 
 namespace doppel::onednn {
@@ -50,23 +50,6 @@ inline dnnl::primitive_attr with_activation(const Epilogue& e) {
 inline memory wrap(const memory::desc& desc, const void* data) {
   return memory(desc, engine(), const_cast<void*>(data));
 }
-
-// Consecutive pieces of one workspace, 64-byte aligned.
-class Carver {
- public:
-  explicit Carver(void* base) : base_(static_cast<char*>(base)) {}
-  // With a null base only the total is counted.
-  void* take(size_t bytes) {
-    char* p = base_ ? base_ + used_ : nullptr;
-    used_ += (bytes + 63) / 64 * 64;
-    return p;
-  }
-  size_t used() const { return used_; }
-
- private:
-  char* base_;
-  size_t used_ = 0;
-};
 
 // Built primitives by their shape: a step asks for the same few dozen again and again. Entries are never removed.
 template <typename Key, typename Value>

@@ -14,7 +14,7 @@ constexpr int kThreads = 256;
 // One unit a thread, in the order of the large picture: row 2r + i holds, for each w, the i-th run of small pixel
 // (r, w). `units` of them altogether, `run` in a run, `width` small pixels in a row.
 template <bool Forward, typename Unit>
-__global__ void __launch_bounds__(kThreads) shuffle(Unit* out, const Unit* in, int64_t units, int run, int width) {
+DOPPEL_GLOBAL((kThreads), shuffle, Unit* out, const Unit* in, int64_t units, int run, int width) {
   const int64_t large = int64_t(blockIdx.x) * kThreads + threadIdx.x;
   if (large >= units) return;
   const int64_t pixel = large / run, row = pixel / width;

@@ -13,7 +13,7 @@ constexpr int kThreads = 256;
 
 // A thread reads and writes the same elements in both sweeps, so y may be x.
 template <typename T>
-__global__ void __launch_bounds__(kThreads) forward_kernel(T* y, const T* x, RmsNorm n) {
+DOPPEL_GLOBAL((kThreads), forward_kernel, T* y, const T* x, RmsNorm n) {
   const int64_t row = int64_t(blockIdx.x) * n.width;
   float squares = 0;
   for (int i = int(threadIdx.x); i < n.width; i += kThreads) {
@@ -25,7 +25,7 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(T* y, const T* x, Rms
 }
 
 template <typename T>
-__global__ void __launch_bounds__(kThreads) backward_kernel(T* dx, const T* dy, const T* x, RmsNorm n) {
+DOPPEL_GLOBAL((kThreads), backward_kernel, T* dx, const T* dy, const T* x, RmsNorm n) {
   const int64_t row = int64_t(blockIdx.x) * n.width;
   float squares = 0, product = 0;
   for (int i = int(threadIdx.x); i < n.width; i += kThreads) {

@@ -16,7 +16,7 @@
 
 namespace doppel {
 
-// "" when both libraries can be used on this machine's card, else why not.
+// "" when both libraries can be used on this machine's card, else why not. In every build; the rest is not.
 std::string vendor_problem();
 
 namespace on_vendor {

@@ -23,6 +23,11 @@ WarpSample draw_warp(const Warp& warp, uint64_t seed, uint64_t step, uint32_t sa
   return s;
 }
 
+uint32_t drawn_face(uint64_t seed, uint64_t step, uint32_t sample, uint32_t faces_in_set) {
+  Random random(seed, step, sample);
+  return draw_face(random, faces_in_set);
+}
+
 DOPPEL_BACKENDS(draw_warps)
 void draw_warps(WarpSample* samples, const WarpFaces& faces, const StepState* state, const Warp& warp, Stream stream) {
   DOPPEL_PICK(draw_warps, stream)(samples, faces, state, warp, stream);

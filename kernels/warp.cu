@@ -44,8 +44,7 @@ __device__ __forceinline__ void draw(Drawn& drawn, const Warp& w, uint64_t seed,
   }
 }
 
-__global__ void __launch_bounds__(kWarpSize)
-    draw_kernel(WarpSample* samples, WarpFaces faces, const StepState* state, Warp w) {
+DOPPEL_GLOBAL((kWarpSize), draw_kernel, WarpSample* samples, WarpFaces faces, const StepState* state, Warp w) {
   DOPPEL_SHARED(DrawnMemory, memory, [1]);
   Drawn& drawn = *static_cast<Drawn*>(static_cast<void*>(memory));
   const uint32_t sample = blockIdx.x;
@@ -90,8 +89,7 @@ __device__ __forceinline__ void sample_face(float (&colour)[3], const uint8_t* f
 
 // blockIdx.y: the sample; blockIdx.x: its kPixels pixels of the input and the target.
 template <typename T>
-__global__ void __launch_bounds__(kThreads)
-    warp_kernel(T* input, float* target, WarpFaces faces, const StepState* state, Warp w) {
+DOPPEL_GLOBAL((kThreads), warp_kernel, T* input, float* target, WarpFaces faces, const StepState* state, Warp w) {
   DOPPEL_SHARED(DrawnMemory, memory, [1]);
   Drawn& drawn = *static_cast<Drawn*>(static_cast<void*>(memory));
   const uint32_t number = blockIdx.y, person = number / uint32_t(w.batch);
@@ -100,7 +98,7 @@ __global__ void __launch_bounds__(kThreads)
 
   const WarpSample& s = drawn.sample;
   const int t = w.out_size, size = w.face_size, pixels = t * t;
-  const uint8_t* face = faces.pixels[person] + int64_t(s.face) * size * size * 3;
+  const uint8_t* face = find_face(faces, w, state->step, number, s.face);
   const float shift[3] = {faces.shift[person][0], faces.shift[person][1], faces.shift[person][2]};
   const float cell = float(t) / (kWarpNodes - 1);
   const int begin = int(blockIdx.x) * kPixels, end = begin + kPixels < pixels ? begin + kPixels : pixels;

@@ -51,13 +51,17 @@ struct WarpSample {
   float gain, offset;                   // colour = gain * value + offset, values 0..1
 };
 
-// On the host. `faces_in_set` > 0. Depends on its arguments alone.
+// On the host. `faces_in_set` > 0. Both depend on their arguments alone; drawn_face is draw_warp's face.
+uint32_t drawn_face(uint64_t seed, uint64_t step, uint32_t sample, uint32_t faces_in_set);
 WarpSample draw_warp(const Warp& warp, uint64_t seed, uint64_t step, uint32_t sample, uint32_t faces_in_set);
 
-// Where the face sets lie.
+// Where the faces lie, by person.
 struct WarpFaces {
-  const uint8_t* pixels[kMaxPeople];  // [faces, S, S, 3]
-  uint32_t faces[kMaxPeople];         // at least 1 each
+  // The whole set [faces, S, S, 3]. Where `staged` is true only what is drawn in two steps, [2, batch, S, S, 3]: the
+  // face of the person's sample b in step t is [t % 2, b].
+  const uint8_t* pixels[kMaxPeople];
+  uint32_t faces[kMaxPeople];  // of the set, at least 1 each
+  bool staged[kMaxPeople];
   float shift[kMaxPeople][3];  // added to the person's colours (0..1) before gain and offset; the result is clamped
 };
 

@@ -97,7 +97,7 @@ void warp_batch(void* input, float* target, const WarpFaces& faces, const StepSt
     for (int64_t i = begin; i < end; ++i) {
       const int64_t person = i / w.batch;
       const WarpSample s = draw_warp(w, state->seed, state->step, uint32_t(i), faces.faces[person]);
-      const uint8_t* face = faces.pixels[person] + size_t(s.face) * w.face_size * w.face_size * 3;
+      const uint8_t* face = find_face(faces, w, state->step, uint32_t(i), s.face);
       if (w.input_type == DType::bf16)
         one_sample(static_cast<Bf16*>(input) + i * pixels, target + i * pixels, face, faces.shift[person], s, w);
       else

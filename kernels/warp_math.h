@@ -18,6 +18,18 @@ constexpr int kWarpNodeCount = kWarpNodes * kWarpNodes;
 constexpr uint32_t kWordsBeforeNodes = 6, kWordsOfNode = 4;
 constexpr uint32_t kWordsBeforeColour = kWordsBeforeNodes + kWordsOfNode * kWarpNodeCount;
 
+DOPPEL_BOTH inline uint32_t draw_face(Random& random, uint32_t faces_in_set) {
+  return random.below(faces_in_set);
+}
+
+// The pixels of a sample that drew `face`.
+DOPPEL_BOTH inline const uint8_t* find_face(const WarpFaces& faces, const Warp& warp, uint64_t step, uint32_t sample,
+                                            uint32_t face) {
+  const uint32_t batch = uint32_t(warp.batch), person = sample / batch;
+  const uint32_t at = faces.staged[person] ? uint32_t(step % 2) * batch + sample % batch : face;
+  return faces.pixels[person] + int64_t(at) * warp.face_size * warp.face_size * 3;
+}
+
 // The face, and the map from the augmented face to it; augmented is turned and scaled about the centre, shifted,
 // mirrored.
 struct WarpFaceDraw {
@@ -26,7 +38,7 @@ struct WarpFaceDraw {
 };
 DOPPEL_BOTH inline WarpFaceDraw draw_warp_face(const Warp& warp, Random& random, uint32_t faces_in_set) {
   const float size = float(warp.face_size), centre = (size - 1) / 2;
-  const uint32_t face = random.below(faces_in_set);
+  const uint32_t face = draw_face(random, faces_in_set);
   const float angle = random.uniform(-warp.rotation, warp.rotation) * 0.0174532925f;
   const float scale = 1 + random.uniform(-warp.zoom, warp.zoom);
   const float dx = random.uniform(-warp.shift, warp.shift) * size;

@@ -70,28 +70,31 @@ FaceSet FaceSet::load(const std::string& path) {
   return set;
 }
 
-std::vector<uint8_t> FaceSet::load_pixels() const {
+void FaceSet::load_pixels(uint8_t* pixels, const std::function<void(size_t begin, size_t end)>& loaded) const {
+  constexpr size_t kPart = 512;
   const size_t bytes = size_t(3) * size_t(header.size) * size_t(header.size);
-  std::vector<uint8_t> pixels(bytes * faces.size());
-  std::mutex mutex;
-  std::exception_ptr error;  // of the first bad crop in order: exceptions must not leave a parallel loop
-  size_t error_index = faces.size();
-  parallel_for(int64_t(faces.size()), 8, [&](int64_t begin, int64_t end) {
-    for (size_t i = size_t(begin); i < size_t(end); ++i) {
-      try {
-        read_crop(*this, faces[i], pixels.data() + i * bytes);
-      } catch (...) {
-        std::lock_guard lock(mutex);
-        if (i < error_index) {
-          error_index = i;
-          error = std::current_exception();
+  for (size_t first = 0; first < faces.size(); first += kPart) {
+    const size_t last = std::min(first + kPart, faces.size());
+    std::mutex mutex;
+    std::exception_ptr error;  // of the first bad crop in order: exceptions must not leave a parallel loop
+    size_t error_index = last;
+    parallel_for(int64_t(last - first), 8, [&](int64_t begin, int64_t end) {
+      for (size_t i = first + size_t(begin); i < first + size_t(end); ++i) {
+        try {
+          read_crop(*this, faces[i], pixels + i * bytes);
+        } catch (...) {
+          std::lock_guard lock(mutex);
+          if (i < error_index) {
+            error_index = i;
+            error = std::current_exception();
+          }
+          return;
         }
-        return;
       }
-    }
-  });
-  if (error) std::rethrow_exception(error);
-  return pixels;
+    });
+    if (error) std::rethrow_exception(error);
+    if (loaded) loaded(first, last);
+  }
 }
 
 std::string encode_crop(ConstImageView crop) {

@@ -15,6 +15,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -63,9 +64,12 @@ struct FaceSet {
   // version, an altered or cut manifest, and an unfinished set (interrupted extract: run it again).
   static FaceSet load(const std::string& path);
 
-  // [faces.size(), size, size, 3], decoded on all cores. Throws Error naming the crop that is altered, cut short or of
-  // another size.
-  std::vector<uint8_t> load_pixels() const;
+  // Of all crops, decoded.
+  size_t pixel_bytes() const { return faces.size() * size_t(header.size) * size_t(header.size) * 3; }
+  // Decodes them into pixels [faces.size(), size, size, 3], on all cores. loaded(begin, end), if given, is called in
+  // the calling thread for some hundred faces after the other, which are then there; it may change them, and ends the
+  // loading by throwing. Throws Error naming the crop that is altered, cut short or of another size.
+  void load_pixels(uint8_t* pixels, const std::function<void(size_t begin, size_t end)>& loaded = {}) const;
 };
 
 // Is there something at `path` that is a face set (of any version, finished or not)?

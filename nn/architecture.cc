@@ -67,6 +67,21 @@ Architecture lite() {
   return a;
 }
 
+// Every kind of layer that `lite` has; each width a multiple of 8, as the tensor cores want it.
+Architecture tiny() {
+  Architecture a = lite();
+  a.name = "tiny";
+  a.size = 32;
+  a.down = {{16, 5}, {16, 3}, {24, 3}};
+  a.code = 32;
+  a.latent_filters = 16;
+  a.shared = {{16}};
+  a.up = {{16}, {8}};
+  a.batch = 1;
+  a.decay = false;  // how far a run is to go does not change how it begins
+  return a;
+}
+
 ValueId residual(Graph& g, ValueId x, const Architecture& a, const std::string& name) {
   const int filters = g[x].shape.c;
   const Init init{a.init, kResidualSlope};
@@ -92,6 +107,7 @@ const std::vector<std::string>& architecture_names() {
 Architecture architecture(const std::string& name) {
   if (name == "original") return original();
   if (name == "lite") return lite();
+  if (name == "tiny") return tiny();
   throw UsageError("--arch " + name + ": unknown architecture; known are lite, original");
 }
 

@@ -48,7 +48,8 @@ struct Architecture {
 
 // "original": the 2017 autoencoder. "lite": ours, for machines with no GPU.
 const std::vector<std::string>& architecture_names();
-// Throws UsageError naming the known ones.
+// One of those, or "tiny": `lite` so small that an emulated step takes a moment, for checks and tests, which learns
+// nothing of use and is not offered. Throws UsageError naming the known ones.
 Architecture architecture(const std::string& name);
 // Every width divided by `divisor` (for tests), the rest as it is.
 Architecture narrowed(Architecture a, int divisor);

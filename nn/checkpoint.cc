@@ -39,14 +39,17 @@ Json to_json(const ModelDescription& d) {
       .set("face_only", d.face_only)
       .set("batch", d.batch)
       .set("lr", double(d.lr));
-  j.set("warp", double(d.warp));
+  j.set("warp", double(d.warp))
+      .set("optimizer", d.optimizer)
+      .set("lr_dropout", double(d.lr_dropout))
+      .set("clip", double(d.clip));
   // 64-bit seeds do not fit a JSON number's 53 bits.
   j.set("seed", std::to_string(d.seed)).set("precision", d.precision).set("iterations", double(d.iterations));
   j.set("seconds", d.seconds).set("losses", losses).set("colour_shift", shift);
   return j;
 }
 
-ModelDescription from_json(const Json& j) {
+ModelDescription from_json(const Json& j, int version) {
   ModelDescription d;
   d.architecture = j.at("architecture").text();
   for (const Json& p : j.at("people").elements()) d.people.push_back(p.text());
@@ -58,6 +61,11 @@ ModelDescription from_json(const Json& j) {
   d.batch = int(j.at("batch").number());
   d.lr = float(j.at("lr").number());
   d.warp = float(j.at("warp").number());
+  if (version > 2) {
+    d.optimizer = j.at("optimizer").text();
+    d.lr_dropout = float(j.at("lr_dropout").number());
+    d.clip = float(j.at("clip").number());
+  }
   d.seed = std::stoull(j.at("seed").text());
   d.precision = j.at("precision").text();
   d.iterations = uint64_t(j.at("iterations").number());
@@ -90,11 +98,13 @@ Description read_description(const std::string& folder) {
   } catch (const Error&) {
     throw Error(path + ": not a doppel model: the format entry is missing or another program's");
   }
+  int version = 0;
   try {
-    const int version = int(j.at("version").number());
-    if (version != kModelVersion) throw Error("version");
+    version = int(j.at("version").number());
+    if (version < kOldestModelVersion || version > kModelVersion) throw Error("version");
   } catch (const Error&) {
-    throw Error(path + ": a model of another version (this doppel reads version " + std::to_string(kModelVersion) +
+    throw Error(path + ": a model of another version (this doppel reads versions " +
+                std::to_string(kOldestModelVersion) + " to " + std::to_string(kModelVersion) +
                 "); use the doppel that wrote it");
   }
   Description d;
@@ -103,7 +113,7 @@ Description read_description(const std::string& folder) {
     if (guard == std::string::npos || crc32(text.data(), guard) != unsigned(j.at("crc32").number()))
       throw Error("it does not match its checksum");
     const Json& model = j.at("model");
-    d.model = from_json(model);
+    d.model = from_json(model, version);
     const Json& weights = j.at("weights");
     const std::string file = weights.at("file").text();
     if (file.find('/') != std::string::npos) throw Error("its weights file lies outside the folder");

@@ -16,7 +16,9 @@
 
 namespace doppel {
 
-constexpr int kModelVersion = 2;
+// Of model.json. Version 2 had no optimizer, lr_dropout and clip: what it describes was trained with what are the
+// defaults here.
+constexpr int kModelVersion = 3, kOldestModelVersion = 2;
 
 struct ModelDescription {
   std::string architecture;
@@ -29,6 +31,9 @@ struct ModelDescription {
   int batch = 0;           // samples per person
   float lr = 0;
   float warp = 1;  // strength of the augmentation: times rotation, zoom, shift, jitter and colours of the architecture
+  std::string optimizer = "adam";  // or "adabelief"
+  float lr_dropout = 0;            // 0..1: the part of the weights that an iteration leaves as they are
+  float clip = 0;                  // the gradient's norm, at most; 0: as it comes
   uint64_t seed = 0;
   std::string precision;
   uint64_t iterations = 0;          // done

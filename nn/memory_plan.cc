@@ -5,37 +5,13 @@
 #include <cstdio>
 
 #include "nn/preview.h"
+#include "nn/step_forecast.h"
 
 namespace doppel {
 namespace {
 
-// From the first of these on, workspaces grow by the same bytes with every sample.
-constexpr int kLineFrom = 128, kLineTo = 256;
-
-struct StepBytes {
-  size_t values, workspace;
-};
-
-// In full: asks every kernel.
-StepBytes planned(StepOptions options, int batch, const std::shared_ptr<ParameterLayout>& layout) {
-  options.batch = batch;
-  const size_t values = value_bytes(TrainingStep::traced(options, layout));
-  const size_t arena = TrainingStep(options, layout, nullptr, true).program().arena_bytes();
-  return {std::min(values, arena), arena - std::min(values, arena)};
-}
-
-// The same, but for a large batch the workspace is that of two smaller ones, prolonged.
-StepBytes foreseen(const StepOptions& options, const std::shared_ptr<ParameterLayout>& layout) {
-  if (options.batch <= kLineTo) return planned(options, options.batch, layout);
-  const double from = double(planned(options, kLineFrom, layout).workspace);
-  const double to = double(planned(options, kLineTo, layout).workspace);
-  const double slope = std::max(0.0, (to - from) / (kLineTo - kLineFrom));
-  return {value_bytes(TrainingStep::traced(options, layout)), size_t(to + slope * (options.batch - kLineTo))};
-}
-
-// All but the step itself.
-MemoryPlan around(const StepOptions& options, const std::shared_ptr<ParameterLayout>& layout, size_t face_bytes,
-                  int preview_rows) {
+// All but the step itself and the face sets.
+MemoryPlan around(const StepOptions& options, const std::shared_ptr<ParameterLayout>& layout, int preview_rows) {
   const size_t arena = layout->elements * sizeof(float);
   MemoryPlan plan;
   plan.parameters = plan.gradients = arena;
@@ -43,8 +19,7 @@ MemoryPlan around(const StepOptions& options, const std::shared_ptr<ParameterLay
   if (options.precision == DType::bf16) plan.copies = arena / 2;
   if (options.arch.adam.ema_decay > 0) plan.average = arena;
   plan.on_card = options.stream.device == Device::cuda;
-  // The emulator's copy is in the same memory.
-  plan.faces = options.stream.device == Device::emulator ? 2 * face_bytes : face_bytes;
+  plan.faces = placed(faces, options, 0);
   if (preview_rows > 0) {
     plan.preview = Inference(options.arch, layout, options.people, preview_rows * int(options.people.size()),
                              preview_precision(options), true)
@@ -58,7 +33,14 @@ MemoryPlan around(const StepOptions& options, const std::shared_ptr<ParameterLay
 void add_step(MemoryPlan& plan, const StepBytes& bytes) {
   plan.activations = bytes.values;
   plan.workspace = bytes.workspace;
+  plan.recomputed = bytes.recomputed;
+  plan.flops = bytes.flops;
   plan.process = resident_memory();  // the kernels that planning compiled are part of it now
+}
+
+FacePlacement place(const StepOptions& options, FaceSets faces, size_t device_budget) {
+  faces.device_budget = device_budget;
+  return place_faces(faces, options.batch, options.arch.warp.face_size, options.stream.device);
 }
 
 }  // namespace
@@ -72,31 +54,53 @@ size_t MemoryPlan::total() const {
 std::vector<std::pair<std::string, size_t>> MemoryPlan::parts() const {
   return {{"parameters", parameters}, {"gradients", gradients}, {"optimiser", optimizer},
           {"working copies", copies}, {"average", average},     {"activations", activations},
-          {"workspace", workspace},   {"preview", preview},     {"face sets", faces},
+          {"workspace", workspace},   {"preview", preview},     {"face sets", faces.host + faces.device},
           {"program", process},       {"spare", spare}};
 }
 
-MemoryPlan plan_memory(const StepOptions& options, size_t face_bytes, int preview_rows, size_t limit) {
+MemoryPlan plan_memory(const StepOptions& options, const FaceSets& faces, int preview_rows, size_t limit) {
   const auto layout = declare_parameters(options.arch, options.people);
-  MemoryPlan plan = around(options, layout, face_bytes, preview_rows);
-  plan.activations = value_bytes(TrainingStep::traced(options, layout));
-  add_step(plan, plan.device() > limit ? foreseen(options, layout) : planned(options, options.batch, layout));
+  MemoryPlan plan = around(options, layout, preview_rows);
+  plan.faces = place(options, faces, 0);
+  StepForecast forecast(options, layout);
+  plan.activations = forecast.values(options.batch);
+  add_step(plan, forecast.plain(options.batch, plan.device() > limit));
+  plan.plain_flops = plan.flops;
+  if (options.recompute == Recompute::on || (options.recompute == Recompute::automatic && plan.device() > limit)) {
+    const auto choose = [&](bool foreseen) {
+      const size_t others = plan.device() - plan.activations - plan.workspace;
+      const size_t arena = options.recompute == Recompute::on ? 0 : limit - std::min(limit, others);
+      add_step(plan, forecast.recomputed(options.batch, arena, foreseen));
+    };
+    choose(true);
+    // What seems to fit is planned in full.
+    if (options.batch > StepForecast::kLineTo && plan.device() <= limit) choose(false);
+  }
+  const size_t beside = plan.device() - plan.faces.device;
+  plan.faces = place(options, faces, std::min(faces.device_budget, limit - std::min(limit, beside)));
   return plan;
 }
 
-int largest_batch(StepOptions options, size_t face_bytes, int preview_rows, size_t limit) {
+int largest_batch(StepOptions options, const FaceSets& faces, int preview_rows, size_t limit) {
   const auto layout = declare_parameters(options.arch, options.people);
-  MemoryPlan plan = around(options, layout, face_bytes, preview_rows);
+  MemoryPlan plan = around(options, layout, preview_rows);
+  StepForecast forecast(options, layout);
   int fits = 0, too_many = kMostBatch + 1;
   // The bytes of a step are nearly base + slope * batch, so each guess is where the line through the last two plans
   // meets the limit.
   double batch_before = 0, bytes_before = 0;
-  for (int guess = kLineTo; too_many - fits > 1;) {
+  // A run compiles the kernels of one batch: what the search compiles beyond the first guess's is not the run's.
+  size_t process = 0;
+  for (int guess = StepForecast::kLineTo; too_many - fits > 1;) {
     options.batch = guess;
-    add_step(plan, foreseen(options, layout));
+    add_step(plan,
+             options.recompute == Recompute::off ? forecast.plain(guess, true) : forecast.recomputed(guess, 0, true));
+    plan.faces = place(options, faces, 0);
+    if (process == 0) process = plan.process;
+    plan.process = process;
     const size_t total = plan.device();
     (total <= limit ? fits : too_many) = guess;
-    const double bytes = double(plan.activations + plan.workspace);
+    const double bytes = double(plan.activations + plan.workspace + plan.faces.device);
     const double slope = std::max(1.0, (bytes - bytes_before) / (guess - batch_before));
     const double meets = guess + (double(limit) - double(total)) / slope;
     batch_before = guess;
@@ -110,20 +114,38 @@ size_t memory_there() {
   return available_memory() + resident_memory();
 }
 
+size_t host_face_budget(size_t memory) {
+  return memory / 2;
+}
+
+std::string recomputation_text(const MemoryPlan& plan) {
+  char text[160];
+  std::snprintf(text, sizeof text,
+                "%zu of the step's values are computed again in the backward pass: %.1f %% more FLOPs",
+                plan.recomputed.size(), 100 * plan.more_flops());
+  return text;
+}
+
+std::string mib_text(size_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.0f MiB", double(bytes) / (1 << 20));
+  return text;
+}
+
 std::string to_string(const MemoryPlan& plan) {
-  const auto mib = [](size_t bytes) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%.0f", double(bytes) / (1 << 20));
-    return std::string(text);
-  };
-  std::string text = mib(plan.total()) + " MiB";
+  std::string text = mib_text(plan.total());
   const char* before = ": ";
   for (const auto& [name, bytes] : plan.parts()) {
     if (bytes == 0) continue;
-    text += before + name + " " + mib(bytes);
+    const std::string amount = mib_text(bytes);
+    text += before + name + " " + amount.substr(0, amount.find(' '));
     before = ", ";
   }
-  if (plan.on_card) text += "; of all this " + mib(plan.device()) + " MiB on the card";
+  if (plan.on_card) text += "; of all this " + mib_text(plan.device()) + " on the card";
+  if (const int streaming = plan.faces.streaming(); streaming > 0)
+    text += "; face sets that stream from the host: " + std::to_string(streaming) + " of " +
+            std::to_string(plan.faces.streams.size());
+  if (plan.faces.disk > 0) text += "; face sets of " + mib_text(plan.faces.disk) + " are in a file beside the model";
   return text;
 }
 

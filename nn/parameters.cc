@@ -16,12 +16,12 @@ ParameterStore make_store(std::shared_ptr<ParameterLayout> layout, DType compute
   ParameterStore s;
   s.layout = std::move(layout);
   s.stream = stream;
-  s.weights = Buffer(bytes, stream.device);
-  s.gradients = Buffer(bytes, stream.device);
-  s.m = Buffer(bytes, stream.device);
-  s.v = Buffer(bytes, stream.device);
-  if (with_average) s.average = Buffer(bytes, stream.device);
-  if (compute == DType::bf16) s.copies = Buffer(bytes / 2, stream.device);
+  s.weights = Buffer(bytes, stream);
+  s.gradients = Buffer(bytes, stream);
+  s.m = Buffer(bytes, stream);
+  s.v = Buffer(bytes, stream);
+  if (with_average) s.average = Buffer(bytes, stream);
+  if (compute == DType::bf16) s.copies = Buffer(bytes / 2, stream);
   return s;
 }
 

@@ -9,7 +9,7 @@ StepDriver::StepDriver(TrainingStep& step, ParameterStore& store, int people, St
     : step_(step),
       stream_(stream),
       people_(people),
-      state_(sizeof(StepState), stream.device),
+      state_(sizeof(StepState), stream),
       rates_(size_t(kLag + 1) * sizeof(float), stream.device),
       losses_(size_t(kLag + 1) * size_t(people) * sizeof(TrainingStep::Loss), stream.device) {
   for (int i = 0; i <= kLag; ++i)
@@ -21,7 +21,8 @@ StepDriver::StepDriver(TrainingStep& step, ParameterStore& store, int people, St
 StepDriver::~StepDriver() {
   try {
     wait(stream_);
-  } catch (const std::exception&) {  // told to whoever asked for the losses
+  } catch (const std::exception&) {
+    // A device that failed is told of where the losses are asked for, and a lost one does no more harm to our memory.
   }
 }
 

@@ -9,6 +9,9 @@
 namespace doppel {
 namespace {
 
+// AdaBelief's eps adds up in v, where the architectures' own, which are Adam's, would drown it (kernels/adam.h).
+constexpr float kBeliefEps = 1e-12f;
+
 // Mean colour of the middle of the face, 0..1: half of what the network sees, so that skin counts and not what is
 // behind it. From at most a few hundred faces.
 void mean_colour(const PersonFaces& person, int size, float inner, double* mean) {
@@ -34,16 +37,24 @@ StepOptions step_options(const ModelDescription& model) {
   Warp& warp = options.arch.warp;
   for (float* strength : {&warp.rotation, &warp.zoom, &warp.shift, &warp.jitter, &warp.brightness, &warp.contrast})
     *strength *= model.warp;
+  AdamOptions& adam = options.arch.adam;
+  adam.belief = model.optimizer == "adabelief";
+  if (adam.belief) adam.eps = kBeliefEps;
+  adam.moved = 1 - model.lr_dropout;
+  adam.clip_norm = model.clip;
   options.people = model.people;
   options.batch = model.batch;
   options.precision = model.precision == "bf16" ? DType::bf16 : DType::f32;
   return options;
 }
 
-Trainer::Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end, Device device)
+Trainer::Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end, Device device,
+                 StepSetup setup)
     : model_(std::move(model)), end_(end), stream_(device) {
   StepOptions options = step_options(model_);
   options.stream = stream_;
+  options.recomputed = std::move(setup.recomputed);
+  options.tuning = std::move(setup.tuning);
   arch_ = options.arch;
   const int count = int(people.size());
   model_.size = arch_.size;
@@ -59,17 +70,26 @@ Trainer::Trainer(ModelDescription model, const std::vector<PersonFaces>& people,
       }
     }
   }
+  std::vector<FaceStream::Set> streaming;
   for (int p = 0; p < count; ++p) {
     const PersonFaces& person = people[size_t(p)];
     faces_.pixels[p] = person.pixels;
     faces_.faces[p] = person.faces;
-    if (device != Device::cpu) {
+    if (person.streams) {
+      streaming.push_back({p, person.faces, person.pixels});
+    } else if (device != Device::cpu) {
       const size_t bytes = size_t(person.faces) * size_t(model_.face_size) * size_t(model_.face_size) * 3;
       face_memory_.emplace_back(bytes, device);
       upload(face_memory_.back().data(), person.pixels, bytes, stream_);
       faces_.pixels[p] = face_memory_.back().as<uint8_t>();
     }
     std::copy_n(&model_.colour_shift[size_t(p) * 3], 3, faces_.shift[p]);
+  }
+  if (!streaming.empty()) {
+    Warp warp = arch_.warp;
+    warp.batch = model_.batch;
+    face_stream_ = std::make_unique<FaceStream>(std::move(streaming), warp, device);
+    face_stream_->place(faces_);
   }
 
   const auto layout = declare_parameters(arch_, model_.people);
@@ -124,6 +144,7 @@ float Trainer::learning_rate() const {
 
 void Trainer::step(bool checked) {
   const auto start = std::chrono::steady_clock::now();
+  if (face_stream_) face_stream_->stage(model_.seed, model_.iterations, stream_);
   driver_->start(learning_rate(), checked);
   ++model_.iterations;
   // Off the card the step has been done, and so are its losses.

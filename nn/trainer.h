@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "nn/checkpoint.h"
+#include "nn/face_stream.h"
 #include "nn/memory_plan.h"
 #include "nn/preview.h"
 #include "nn/step_driver.h"
@@ -13,11 +14,12 @@
 
 namespace doppel {
 
-// One person's face set in memory.
+// One person's face set in the host's memory.
 struct PersonFaces {
   std::string name;
   uint32_t faces = 0;               // at least 1
-  const uint8_t* pixels = nullptr;  // [faces, S, S, 3], S = ModelDescription::face_size
+  const uint8_t* pixels = nullptr;  // [faces, S, S, 3], S = ModelDescription::face_size; they outlive the trainer
+  bool streams = false;             // each step gets its faces from the host: no copy of the set is on the device
 };
 
 // When a run ends; 0: it does not.
@@ -26,17 +28,26 @@ struct TrainingEnd {
   double minutes = 0;  // of training altogether, earlier runs included
 };
 
+// How the steps are made, which is not the model's.
+struct StepSetup {
+  std::vector<ValueId> recomputed;  // MemoryPlan's
+  Tuning tuning = {};               // how a card's kernels are chosen
+};
+
 class Trainer {
  public:
   // `model` says what to train (iterations 0: a fresh start) and `people` are in the order of model.people. Allocates
-  // everything the run needs. Steps run on `device`, the faces are copied there; previews run on the CPU.
-  Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end, Device device = Device::cpu);
+  // everything the run needs. Steps run on `device`, the sets that do not stream are copied there; previews run on the
+  // CPU. What streams changes no bit of any result.
+  Trainer(ModelDescription model, const std::vector<PersonFaces>& people, TrainingEnd end, Device device = Device::cpu,
+          StepSetup setup = {});
 
   // Goes on from the checkpoint in `folder`: weights, moments and average, bit for bit.
   void resume(const std::string& folder);
 
   // One iteration. On a card it has only been begun when this returns, and what is told of losses is up to
-  // StepDriver::kLag iterations old. Throws Error when a loss is no longer finite. `checked` runs node by node, looks
+  // StepDriver::kLag iterations old. Throws Error when a loss is no longer finite, DeviceError (kernels/device_error.h)
+  // when the device has failed: then this object is good for nothing but its destructor. `checked` runs node by node, looks
   // at every output, and waits.
   void step(bool checked = false);
   bool finished() const;
@@ -48,11 +59,15 @@ class Trainer {
   const std::vector<TrainingStep::Loss>& losses() const { return losses_; }
   // The same, averaged over the last hundred or so.
   const std::vector<float>& smooth_losses() const { return smooth_; }
+  // Iterations whose losses have come back; on a card model().iterations may be up to StepDriver::kLag more.
+  uint64_t known() const { return known_; }
   const ModelDescription& model() const { return model_; }
   TrainingStep& training_step() { return *step_; }
   const ParameterStore& store() const { return store_; }
+  // In which the steps run.
+  Stream stream() const { return stream_; }
 
-  // Settles first.
+  // Settles first. When the device fails on the way, the checkpoint that was there stands.
   void save(const std::string& folder);
   // Some faces of each person: input, reconstruction, each swap, by the weights that a swap would use.
   Image preview();
@@ -67,7 +82,8 @@ class Trainer {
   TrainingEnd end_;
   Architecture arch_;
   DeviceStream stream_;
-  std::vector<Buffer> face_memory_;  // of each person, on the device; none on the CPU
+  std::vector<Buffer> face_memory_;          // of each person that does not stream, on the device; none on the CPU
+  std::unique_ptr<FaceStream> face_stream_;  // of the others; null: there are none
   WarpFaces faces_{};
   ParameterStore store_;
   std::unique_ptr<TrainingStep> step_;

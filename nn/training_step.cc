@@ -9,7 +9,9 @@ namespace doppel {
 TrainingStep::TrainingStep(const StepOptions& options, std::shared_ptr<ParameterLayout> layout, const WarpFaces* faces,
                            bool dry)
     : TrainingStep(options) {
-  program_ = std::make_unique<Program>(trace(std::move(layout), faces), options.stream, dry);
+  Graph graph = trace(std::move(layout), faces);
+  if (!dry) choose_kernels(graph, options.stream, options.tuning);
+  program_ = std::make_unique<Program>(std::move(graph), options.stream, dry);
 }
 
 Graph TrainingStep::traced(const StepOptions& options, std::shared_ptr<ParameterLayout> layout) {
@@ -53,6 +55,7 @@ Graph TrainingStep::trace(std::shared_ptr<ParameterLayout> layout, const WarpFac
   differentiate(g);
   arenas_ = append_adam(g, state_, a.adam);
   dropped_ = drop_dead_nodes(g);
+  if (!options.recomputed.empty()) g = recompute(g, options.recomputed);
   return g;
 }
 
@@ -83,12 +86,6 @@ std::vector<TrainingStep::Loss> TrainingStep::losses() const {
 void TrainingStep::fetch_losses(Loss* to) const {
   static_assert(sizeof(Loss) == 4 * sizeof(float));
   download(to, program_->data(losses_), options_.people.size() * sizeof(Loss), options_.stream);
-}
-
-double TrainingStep::flops() const {
-  double sum = 0;
-  for (const Node& node : program_->graph().nodes) sum += node.op->flops();
-  return sum;
 }
 
 DType preview_precision(const StepOptions& options) {

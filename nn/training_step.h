@@ -9,16 +9,25 @@
 #include "nn/architecture.h"
 #include "nn/parameters.h"
 #include "runtime/program.h"
+#include "runtime/recompute.h"
+#include "runtime/tuner.h"
 
 namespace doppel {
+
+// Whether values of the forward pass are given up and computed again in the backward pass (runtime/recompute.h):
+// automatic: when the step would not fit otherwise, and no more of them than must be; on: until the arena is smallest.
+enum class Recompute { off, automatic, on };
 
 struct StepOptions {
   Architecture arch;
   std::vector<std::string> people;  // sample i belongs to person i / batch
   int batch = 0;                    // samples per person
   DType precision = DType::bf16;
-  bool draw = true;    // false: the host gives the pictures with set_batch()
-  Stream stream = {};  // where the step runs
+  Recompute recompute = Recompute::automatic;  // what plan_memory() may choose
+  std::vector<ValueId> recomputed;             // its choice, which is what the step does; results keep every bit
+  bool draw = true;                            // false: the host gives the pictures with set_batch()
+  Stream stream = {};                          // where the step runs
+  Tuning tuning = {};                          // how its kernels are chosen; a dry step's are not
 };
 
 // In which previews, which run on the CPU, are computed: as the step, unless only a card can do that quickly.
@@ -50,7 +59,7 @@ class TrainingStep {
   int fused_nodes() const { return fused_; }
   int dropped_nodes() const { return dropped_; }
   // Of one replay: convolutions and matrix products.
-  double flops() const;
+  double flops() const { return doppel::flops(program_->graph()); }
 
  private:
   explicit TrainingStep(const StepOptions& options) : options_(options) {}

@@ -3,11 +3,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <fstream>
 #include <string>
 
 #include "kernels/emulator/emulator.h"
+#include "kernels/emulator/faults.h"
 #include "kernels/emulator/guard.h"
 #include "runtime/card/card.h"
 #include "runtime/error.h"
@@ -22,37 +24,63 @@ uint64_t read_number(const char* path, uint64_t otherwise) {
   return file >> value ? value : otherwise;
 }
 
-}  // namespace
+std::atomic<uint64_t> allocations{0};
 
-Buffer::Buffer(size_t bytes, Device device) : bytes_(bytes), device_(device) {
-  if (bytes == 0) return;
-  if (device == Device::cuda) {
-    data_ = card::allocate(bytes);
-    return;
-  }
+// Memory of the host with `bytes`.
+void* map_memory(size_t bytes) {
   void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (p == MAP_FAILED)
-    throw Error("out of memory: " + std::to_string(bytes >> 20) + " MiB could not be had; use a smaller --batch");
-  data_ = p;
+  if (p == MAP_FAILED) throw OutOfMemory(bytes, "", available_memory());
   // Arenas are swept from end to end every step: huge pages spare most of the page-table walks. A refusal costs
   // nothing.
   madvise(p, bytes, MADV_HUGEPAGE);
-  if (device != Device::emulator) return;
+  return p;
+}
+
+void* allocate_emulated(size_t bytes) {
+  emulator::fate_of(emulator::Operation::allocation);
+  if (!emulator::take_memory(bytes)) throw OutOfMemory(bytes, "of the emulator", emulator::free_memory());
+  void* p = nullptr;
+  try {
+    p = map_memory(bytes);
+  } catch (...) {
+    emulator::give_memory(bytes);
+    throw;
+  }
   emulator::add_memory(p, bytes);
   if (emulator::guard_new_memory()) emulator::guard_memory(p, bytes);
+  return p;
+}
+
+}  // namespace
+
+Buffer::Buffer(size_t bytes, Device device) : Buffer(bytes, Stream{device, nullptr, {}}) {}
+
+Buffer::Buffer(size_t bytes, Stream stream) : bytes_(bytes), stream_(stream) {
+  if (bytes == 0) return;
+  if (stream.device == Device::cpu) {
+    data_ = map_memory(bytes);
+    return;
+  }
+  data_ = stream.device == Device::cuda ? card::allocate(bytes, stream.handle) : allocate_emulated(bytes);
+  ++allocations;
 }
 
 Buffer::~Buffer() {
   if (!data_) return;
-  if (device_ == Device::cuda) {
-    card::release(data_);
+  if (device() == Device::cuda) {
+    card::release(data_, stream_.handle);
     return;
   }
-  if (device_ == Device::emulator) {
+  if (device() == Device::emulator) {
     emulator::unguard_memory(data_);
     emulator::remove_memory(data_);
+    emulator::give_memory(bytes_);
   }
   munmap(data_, bytes_);
+}
+
+uint64_t device_allocations() {
+  return allocations;
 }
 
 size_t available_memory() {

@@ -1,8 +1,14 @@
 // Owned memory of a device, 64-byte aligned, zeroed. The host reads and writes that of Device::cpu; of the others it
 // copies (runtime/device.h), also where, as on the emulator, it could do otherwise.
+//
+// Memory of a stream is there, and zero, for what comes later in that stream; it is given back when the stream has
+// come to where it was destroyed. Nothing waits. Another stream that uses it is ordered after its making and before its
+// end by an event (DeviceEvent::order); the stream outlives it. Memory of a device without a stream is for any stream,
+// at once: making it waits until it is zeroed, and its end until the card has done what it was given.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <utility>
 
 #include "kernels/stream.h"
@@ -12,15 +18,17 @@ namespace doppel {
 class Buffer {
  public:
   Buffer() = default;
-  // Throws Error when there is not so much memory.
+  // Throw OutOfMemory, which says how much was asked for and what is free, when there is not so much memory, and
+  // DeviceError when the device has failed.
   explicit Buffer(size_t bytes, Device device = Device::cpu);
+  Buffer(size_t bytes, Stream stream);
   ~Buffer();
   Buffer(Buffer&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)), device_(other.device_) {}
+      : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)), stream_(other.stream_) {}
   Buffer& operator=(Buffer&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(bytes_, other.bytes_);
-    std::swap(device_, other.device_);
+    std::swap(stream_, other.stream_);
     return *this;
   }
 
@@ -30,13 +38,17 @@ class Buffer {
     return static_cast<T*>(data_);
   }
   size_t bytes() const { return bytes_; }
-  Device device() const { return device_; }
+  Device device() const { return stream_.device; }
 
  private:
   void* data_ = nullptr;
   size_t bytes_ = 0;
-  Device device_ = Device::cpu;
+  Stream stream_;  // its handle is null when the memory is of no stream
 };
+
+// Buffers that were made on a device other than the CPU since the program began, of any thread. A training run makes
+// none after its first step.
+uint64_t device_allocations();
 
 // Memory that a new buffer may take without the machine running out: what the system calls available, and what the
 // process's control group still allows, whichever is less.

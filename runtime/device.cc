@@ -1,14 +1,19 @@
 #include "runtime/device.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/emulator/faults.h"
 #include "kernels/emulator/guard.h"
 #include "runtime/card/card.h"
 #include "runtime/error.h"
 
 namespace doppel {
 namespace {
+
+using emulator::Fate;
+using emulator::Operation;
 
 // The N of "cuda:N", 0 for "cuda", -1 for anything else.
 int card_of(const std::string& name) {
@@ -47,6 +52,10 @@ Device choose_device(const std::string& name) {
   return Device::cuda;
 }
 
+bool built_for_cards() {
+  return card::built();
+}
+
 std::string describe(Device device) {
   return device == Device::cpu ? "cpu" : device == Device::emulator ? "emulator" : card::name();
 }
@@ -66,6 +75,7 @@ DeviceStream::~DeviceStream() {
 
 void wait(Stream stream) {
   if (stream.device == Device::cuda) card::wait_for_stream(stream.handle);
+  if (stream.device == Device::emulator) emulator::fate_of(Operation::wait);
 }
 
 DeviceEvent::DeviceEvent(Device device) : device_(device) {
@@ -79,12 +89,14 @@ DeviceEvent::~DeviceEvent() {
 void DeviceEvent::record(Stream stream) {
   if (device_ == Device::cuda)
     card::record(handle_, stream.handle);
-  else
-    time_ = std::chrono::steady_clock::now();
+  else if (device_ == Device::emulator)
+    emulator::fate_of(Operation::record);
+  time_ = std::chrono::steady_clock::now();
 }
 
 void DeviceEvent::wait() const {
   if (device_ == Device::cuda) card::wait_for_event(handle_);
+  if (device_ == Device::emulator) emulator::fate_of(Operation::wait);
 }
 
 void DeviceEvent::order(Stream stream) const {
@@ -130,6 +142,7 @@ PinnedBuffer::~PinnedBuffer() {
 void upload(void* device, const void* host, size_t bytes, Stream stream) {
   if (bytes == 0) return;
   if (stream.device == Device::cuda) return card::upload(device, host, bytes, stream.handle);
+  if (stream.device == Device::emulator && emulator::fate_of(Operation::upload) == Fate::left_out) return;
   const emulator::OpenMemory open;
   std::memcpy(device, host, bytes);
 }
@@ -137,8 +150,12 @@ void upload(void* device, const void* host, size_t bytes, Stream stream) {
 void download(void* host, const void* device, size_t bytes, Stream stream) {
   if (bytes == 0) return;
   if (stream.device == Device::cuda) return card::download(host, device, bytes, stream.handle);
+  const Fate fate = stream.device == Device::emulator ? emulator::fate_of(Operation::download) : Fate::done;
+  // What a copy that was not made leaves is anything; this is at least nobody's data: 0x7F7F7F7F is 3.4e38.
+  if (fate == Fate::left_out) return void(std::memset(host, 0x7F, bytes));
   const emulator::OpenMemory open;
   std::memcpy(host, device, bytes);
+  if (fate == Fate::corrupted) static_cast<uint8_t*>(host)[std::min(bytes / 8 * 4 + 3, bytes - 1)] ^= 0x40;  // an fp32's exponent
 }
 
 HostCopy::HostCopy(const Buffer& buffer, Stream stream)

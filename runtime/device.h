@@ -1,6 +1,10 @@
 // Which device the work runs on, and what is owned there beside memory (runtime/buffer.h): streams, events, page-locked
 // host memory. Copies between host and device go through upload() and download() alone, whatever the device: on the
 // CPU and the emulator they are memcpy, and everything else here does nothing.
+//
+// A card tells of its failure late, at whatever it is asked next: all functions here may throw DeviceError
+// (kernels/device_error.h) for work of others before them. Destructors throw nothing and say nothing. Tests make the
+// emulator fail in the same way (kernels/emulator/faults.h).
 #pragma once
 
 #include <chrono>
@@ -15,13 +19,16 @@
 namespace doppel {
 
 // What a user names: "cpu", "emulator", "cuda" (card 0), "cuda:N", or "auto": the first card that can be used, else the
-// CPU. A card becomes the calling thread's. Throws UsageError for anything else, and Error, with the reason and what to
-// do, when that card cannot be used.
+// CPU. A card becomes the process's, for all its threads. Throws UsageError for anything else, Error, with the reason
+// and what to do, when that card cannot be used, and DeviceError when it fails at once.
 Device choose_device(const std::string& name);
 // Whether `name` is one of those above, be there such a card or not.
 bool is_device_name(const std::string& name);
 
-// "cpu", "emulator", or the name of the calling thread's card.
+// Whether this build has the kernels of a card, be there one or not.
+bool built_for_cards();
+
+// "cpu", "emulator", or the name of the card.
 std::string describe(Device device);
 
 // What a new Buffer on the device may take: of the card's memory, or available_memory().
@@ -45,7 +52,7 @@ class DeviceStream {
   Stream stream_;
 };
 
-// Waits until everything in the stream has been done. Throws Error when any of it failed.
+// Waits until everything in the stream has been done. Throws DeviceError when any of it failed.
 void wait(Stream stream);
 
 // A point in a stream.

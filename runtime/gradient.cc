@@ -64,8 +64,8 @@ void Backward::set(ValueId v, ValueId gradient) {
 
 void differentiate(Graph& graph) {
   Backward b(graph);
-  const size_t forward = graph.nodes.size();
-  for (size_t i = forward; i-- > 0;) {
+  graph.forward = graph.nodes.size();
+  for (size_t i = graph.forward; i-- > 0;) {
     const Node node = graph.nodes[i];  // a copy: rules append to the list
     const bool wanted = std::any_of(node.out.begin(), node.out.end(), [&](ValueId v) { return b.wanted(v); });
     if (wanted) node.op->backward(b, node);
@@ -75,6 +75,7 @@ void differentiate(Graph& graph) {
 int drop_dead_nodes(Graph& graph) {
   std::set<ValueId> live;
   std::vector<Node> kept;
+  size_t forward = 0;
   for (size_t i = graph.nodes.size(); i-- > 0;) {
     const Node& node = graph.nodes[i];
     const bool used = std::any_of(node.out.begin(), node.out.end(), [&](ValueId v) {
@@ -84,10 +85,12 @@ int drop_dead_nodes(Graph& graph) {
     if (!used) continue;
     for (ValueId v : node.in) live.insert(graph.owner(v));
     kept.push_back(node);
+    forward += i < graph.forward;
   }
   const int dropped = int(graph.nodes.size() - kept.size());
   std::reverse(kept.begin(), kept.end());
   graph.nodes = std::move(kept);
+  graph.forward = forward;
   return dropped;
 }
 

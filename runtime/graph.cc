@@ -8,6 +8,10 @@ void Operator::backward(Backward&, const Node&) const {
   throw std::logic_error(name() + " has no gradient");
 }
 
+std::shared_ptr<const Operator> Operator::with(const KernelChoice&) const {
+  throw std::logic_error(name() + " has no kernels to choose from");
+}
+
 const Parameter& ParameterLayout::declare(const std::string& name, const Shape& shape, float init_limit) {
   for (const Parameter& p : parameters)
     if (p.name == name) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/kernel_choice.h"
 #include "kernels/stream.h"
 #include "runtime/tensor.h"
 
@@ -54,8 +55,18 @@ class Operator {
   virtual double flops() const { return 0; }
   // What was fused into this node, for people: "bias, leaky ReLU". Empty when nothing was.
   virtual std::string fused() const { return {}; }
+  // Of nodes whose kernel can be chosen (runtime/tuner.h): the product that they make, by pass, shapes and types. Nodes
+  // of equal products have equal choices. Empty: there is nothing to choose.
+  virtual std::string product() const { return {}; }
+  // Our own kernels for it, the first of which is taken by itself.
+  virtual std::vector<KernelChoice> choices(Stream) const { return {}; }
+  virtual KernelChoice choice() const { return {}; }
+  // The same operator by that kernel.
+  virtual std::shared_ptr<const Operator> with(const KernelChoice&) const;
   // Appends the nodes that carry the gradients of node.out to node.in.
   virtual void backward(Backward& b, const Node& node) const;
+  // Whether the node may be run a second time within a replay (runtime/recompute.h), which gives the same bits.
+  virtual bool repeatable() const { return true; }
 };
 
 struct Node {
@@ -109,6 +120,7 @@ class Graph {
 
   std::vector<Value> values;
   std::vector<Node> nodes;
+  size_t forward = 0;  // the first nodes are the forward pass; 0 before differentiate()
   // External values over the whole parameter arenas. `copies` is kNoValue when computing in f32.
   ValueId weights = kNoValue, gradients = kNoValue, copies = kNoValue;
 

@@ -16,6 +16,7 @@ void on_signal(int) {
 }  // namespace
 
 void catch_interrupts() {
+  g_signals = 0;
   struct sigaction action = {};
   action.sa_handler = on_signal;
   action.sa_flags = SA_RESTART;

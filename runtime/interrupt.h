@@ -3,7 +3,8 @@
 
 namespace doppel {
 
-// Installs the handlers: the first signal raises the flag, a third one ends the process at once.
+// Installs the handlers, and forgets what came before: the first signal raises the flag, a third one ends the process at
+// once.
 void catch_interrupts();
 
 // True once the user asked to stop. Loops poll it between units of work that must not be torn.

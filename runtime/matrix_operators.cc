@@ -30,64 +30,46 @@ class ConvEpilogueBackwardOp : public Operator {
   Epilogue epilogue_;
 };
 
-class ConvDgradOp : public Operator {
+class ConvDgradOp : public ConvProduct<ConvDgradOp, Pass::dgrad> {
  public:
-  ConvDgradOp(const Conv2d& conv, const Epilogue& epilogue) : conv_(conv), epilogue_(epilogue) {}
+  using ConvProduct::ConvProduct;
   std::string name() const override { return "conv2d_dgrad"; }
-  double flops() const override { return conv_.flops(); }
   size_t workspace(Stream s) const override { return conv2d_workspace(conv_, epilogue_, s).dgrad; }
   void run(const Arguments& a) const override {
     conv2d_dgrad(a.out[0], a.in[0], a.in[1], conv_, a.workspace, a.stream);
   }
-
- private:
-  Conv2d conv_;
-  Epilogue epilogue_;
 };
 
-class ConvWgradOp : public Operator {
+class ConvWgradOp : public ConvProduct<ConvWgradOp, Pass::wgrad> {
  public:
-  ConvWgradOp(const Conv2d& conv, const Epilogue& epilogue) : conv_(conv), epilogue_(epilogue) {}
+  using ConvProduct::ConvProduct;
   std::string name() const override { return "conv2d_wgrad"; }
-  double flops() const override { return conv_.flops(); }
   size_t workspace(Stream s) const override { return conv2d_workspace(conv_, epilogue_, s).wgrad; }
   void run(const Arguments& a) const override {
     conv2d_wgrad(static_cast<float*>(a.out[0]), a.in[0], a.in[1], conv_, a.workspace, a.stream);
   }
-
- private:
-  Conv2d conv_;
-  Epilogue epilogue_;
 };
 
-class DenseDgradOp : public Operator {
+class DenseDgradOp : public DenseProduct<DenseDgradOp, Pass::dgrad> {
  public:
-  explicit DenseDgradOp(const Dense& dense) : dense_(dense) {}
+  using DenseProduct::DenseProduct;
   std::string name() const override { return "dense_dgrad"; }
-  double flops() const override { return dense_.flops(); }
   size_t workspace(Stream s) const override { return dense_workspace(dense_, s).dgrad; }
   void run(const Arguments& a) const override {
     dense_dgrad(a.out[0], a.in[0], a.in[1], dense_, a.workspace, a.stream);
   }
-
- private:
-  Dense dense_;
 };
 
-class DenseWgradOp : public Operator {
+class DenseWgradOp : public DenseProduct<DenseWgradOp, Pass::wgrad> {
  public:
-  explicit DenseWgradOp(const Dense& dense) : dense_(dense) {}
+  using DenseProduct::DenseProduct;
   std::string name() const override { return "dense_wgrad"; }
   std::string fused() const override { return "bias gradient"; }
-  double flops() const override { return dense_.flops(); }
   size_t workspace(Stream s) const override { return dense_workspace(dense_, s).wgrad; }
   void run(const Arguments& a) const override {
     dense_wgrad(static_cast<float*>(a.out[0]), static_cast<float*>(a.out[1]), a.in[0], a.in[1], dense_, a.workspace,
                 a.stream);
   }
-
- private:
-  Dense dense_;
 };
 
 // A uniform distribution's variance is limit^2 / 3.
@@ -96,7 +78,38 @@ float limit_of(const Init& init, double fan_in, double fan_out) {
   return float(std::sqrt(6 / (fan_in + fan_out)));
 }
 
+std::string to_text(std::initializer_list<int> numbers, const char* between) {
+  std::string text;
+  for (const int number : numbers) text += (text.empty() ? "" : between) + std::to_string(number);
+  return text;
+}
+
+const char* name_of(Pass pass) {
+  return pass == Pass::fprop ? "fprop" : pass == Pass::dgrad ? "dgrad" : "wgrad";
+}
+
 }  // namespace
+
+// All fields by name, so that one that is added must be thought of here.
+std::string describe(const Conv2d& conv, const Epilogue& epilogue, Pass pass) {
+  const auto& [n, h, w, c, k, r, s, stride, top, left, bottom, right, type, out_type, kernels, groups, weight_stride,
+               bias_stride] = conv;
+  std::string text = std::string(name_of(pass)) + " conv2d [" + to_text({n, h, w, c}, ",") + "] to " +
+                     std::to_string(k) + ", " + to_text({r, s}, "x") + " / " + std::to_string(stride) + ", pad " +
+                     to_text({top, left, bottom, right}, " ") + ", " + doppel::name_of(type);
+  if (groups > 1) text += ", " + std::to_string(groups) + " groups";
+  if (pass != Pass::fprop) return text;  // the gradients end with no epilogue
+  const auto& [activation, slope, shuffle] = epilogue;
+  text += std::string(" to ") + doppel::name_of(out_type);
+  if (activation != Activation::none) text += activation == Activation::sigmoid ? ", sigmoid" : ", leaky_relu";
+  return text + (shuffle ? ", shuffled" : "");
+}
+
+std::string describe(const Dense& dense, Pass pass) {
+  const auto& [n, c, k, type, kernels] = dense;
+  return std::string(name_of(pass)) + " dense [" + to_text({n, c}, ",") + "] to " + std::to_string(k) + ", " +
+         doppel::name_of(type);
+}
 
 void DenseOp::run(const Arguments& a) const {
   dense_fprop(a.out[0], a.in[0], a.in[1], static_cast<const float*>(a.in[2]), dense_, a.workspace, a.stream);

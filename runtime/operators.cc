@@ -148,6 +148,8 @@ class WarpOp : public Operator {
   WarpOp(const Warp& w, const WarpFaces* faces) : warp_(w), faces_(faces) {}
   std::string name() const override { return "warp"; }
   std::string fused() const override { return "draw, similarity, grid warp, crop"; }
+  // Faces that stream may have gone by then.
+  bool repeatable() const override { return false; }
   void run(const Arguments& a) const override {
     warp_batch(a.out[0], static_cast<float*>(a.out[1]), *faces_, static_cast<const StepState*>(a.in[0]), warp_,
                a.stream);

@@ -41,6 +41,11 @@ ValueId sigmoid(Graph& g, ValueId x);
 ValueId pixel_shuffle(Graph& g, ValueId x);
 // leaky_relu(a + b): the end of a residual block.
 ValueId add_leaky_relu(Graph& g, ValueId a, ValueId b, float slope);
+// x cos x of each element, kernels/activation.h.
+ValueId x_cos_x(Graph& g, ValueId x);
+// Divides by the root mean square over the last axis, kernels/rms_norm.h: of a code [N,C] the sample's, of [N,H,W,C]
+// the pixel's.
+ValueId rms_norm(Graph& g, ValueId x);
 
 // Weighted sum of image losses between y and target (both fp32). Returns losses [1,4]: total, L1, MSE, DSSIM
 // (unweighted; 0 when its weight is 0).

@@ -68,7 +68,18 @@ size_t place(std::vector<Range>& ranges) {
   return total;
 }
 
+size_t Workspaces::of(const Node& node) {
+  const auto [entry, is_new] = known_.try_emplace(node.op, 0);
+  if (is_new) entry->second = node.op->workspace(stream_);
+  return entry->second;
+}
+
 Plan make_plan(const Graph& graph, Stream stream) {
+  Workspaces workspaces(stream);
+  return make_plan(graph, workspaces);
+}
+
+Plan make_plan(const Graph& graph, Workspaces& workspaces) {
   const int nodes = int(graph.nodes.size());
   auto [ranges, values] = arena_values(graph);
   Plan plan;
@@ -77,17 +88,22 @@ Plan make_plan(const Graph& graph, Stream stream) {
   std::vector<size_t*> targets;
   for (ValueId v : values) targets.push_back(&plan.offset[size_t(v)]);
   for (int i = 0; i < nodes; ++i) {
-    const size_t bytes = graph.nodes[size_t(i)].op->workspace(stream);
+    const size_t bytes = workspaces.of(graph.nodes[size_t(i)]);
     if (bytes == 0) continue;
     ranges.push_back({0, bytes, i, i});
     targets.push_back(&plan.workspace[size_t(i)]);
   }
   plan.arena_bytes = place(ranges);
   for (size_t i = 0; i < ranges.size(); ++i) *targets[i] = ranges[i].offset;
+  // What begins to live and what has died, at every node.
+  std::vector<size_t> born(size_t(nodes) + 2, 0), dead(size_t(nodes) + 2, 0);
+  for (const Range& r : ranges) {
+    born[size_t(r.first)] += aligned(r.bytes);
+    dead[size_t(r.last) + 1] += aligned(r.bytes);
+  }
+  size_t live = 0;
   for (int i = 0; i < nodes; ++i) {
-    size_t live = 0;
-    for (const Range& r : ranges)
-      if (r.first <= i && i <= r.last) live += aligned(r.bytes);
+    live += born[size_t(i)] - dead[size_t(i)];
     plan.peak_live_bytes = std::max(plan.peak_live_bytes, live);
   }
   return plan;

@@ -1,6 +1,8 @@
 // Where each value lives in the arena, found from lifetimes before the first step runs.
 #pragma once
 
+#include <map>
+#include <memory>
 #include <vector>
 
 #include "runtime/graph.h"
@@ -24,6 +26,18 @@ struct Plan {
   size_t peak_live_bytes = 0;  // the most that is alive at any node: no placement can need less
 };
 
+// Operators' scratch memory on one stream. Each operator is asked once, which on the CPU compiles its kernel.
+class Workspaces {
+ public:
+  explicit Workspaces(Stream stream) : stream_(stream) {}
+  size_t of(const Node& node);
+
+ private:
+  Stream stream_;
+  std::map<std::shared_ptr<const Operator>, size_t> known_;
+};
+
+Plan make_plan(const Graph& graph, Workspaces& workspaces);
 Plan make_plan(const Graph& graph, Stream stream);
 
 // Bytes of an arena for the values alone, without the nodes' workspaces. It asks no operator, so that on the CPU no

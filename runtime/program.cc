@@ -5,12 +5,13 @@
 
 #include "kernels/adam.h"
 #include "runtime/error.h"
+#include "runtime/kernel_cache.h"
 
 namespace doppel {
 
 Program::Program(Graph graph, Stream stream, bool dry)
     : graph_(std::move(graph)), stream_(stream), plan_(make_plan(graph_, stream)), bound_(graph_.values.size()) {
-  if (!dry) arena_ = Buffer(plan_.arena_bytes, stream.device);
+  if (!dry) arena_ = Buffer(plan_.arena_bytes, stream);
 }
 
 void Program::bind(ValueId external, void* memory) {
@@ -76,17 +77,21 @@ void Program::run_checked() {
   }
 }
 
-std::vector<double> Program::run_timed() {
+void Program::run_each(const std::function<void(size_t, const std::function<void()>&)>& around) {
   resolve();
+  for (size_t i = 0; i < calls_.size(); ++i) around(i, [&] { graph_.nodes[i].op->run(calls_[i]); });
+}
+
+std::vector<double> Program::run_timed() {
   std::vector<DeviceEvent> between;
-  for (size_t i = 0; i <= calls_.size(); ++i) between.emplace_back(stream_.device);
+  for (size_t i = 0; i <= graph_.nodes.size(); ++i) between.emplace_back(stream_.device);
   between[0].record(stream_);
-  for (size_t i = 0; i < calls_.size(); ++i) {
-    graph_.nodes[i].op->run(calls_[i]);
+  run_each([&](size_t i, const std::function<void()>& run) {
+    run();
     between[i + 1].record(stream_);
-  }
+  });
   std::vector<double> seconds;
-  for (size_t i = 0; i < calls_.size(); ++i) seconds.push_back(between[i + 1].seconds_since(between[i]));
+  for (size_t i = 0; i + 1 < between.size(); ++i) seconds.push_back(between[i + 1].seconds_since(between[i]));
   return seconds;
 }
 
@@ -109,6 +114,7 @@ std::string Program::describe() const {
     }
     if (workspace) text += "  workspace " + std::to_string(workspace);
     if (!with.empty()) text += "  + " + with;
+    if (const KernelChoice choice = node.op->choice(); choice != KernelChoice{}) text += "  by " + to_string(choice);
     text += '\n';
   }
   std::snprintf(line, sizeof line, "%zu nodes, %d of them fused; arena %zu bytes (live at most %zu)\n",

@@ -1,6 +1,7 @@
 // A planned graph with memory: replays its nodes on fixed pointers.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ class Program {
   void run();
   // Node by node; throws Error naming the node and the value as soon as an output holds a NaN or an infinity.
   void run_checked();
+  // Node by node: calls around(i, run) for node i, which calls run() to have the node done.
+  void run_each(const std::function<void(size_t, const std::function<void()>&)>& around);
   // Seconds of each node in one replay, by the device's clock.
   std::vector<double> run_timed();
 

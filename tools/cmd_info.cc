@@ -89,6 +89,10 @@ void model_info(const std::string& path) {
   line("batch", std::to_string(model.batch) + " of each person");
   line("learning rate", number(model.lr, 6));
   line("warp", number(model.warp, 2));
+  std::string optimizer = model.optimizer;
+  if (model.lr_dropout > 0) optimizer += ", learning-rate dropout " + number(model.lr_dropout, 2);
+  if (model.clip > 0) optimizer += ", gradients clipped to " + number(model.clip, 3);
+  line("optimizer", optimizer);
   line("precision", model.precision);
   line("seed", std::to_string(model.seed));
   for (size_t i = 0; i < std::min(model.losses.size(), model.people.size()); ++i) {

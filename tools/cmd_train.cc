@@ -4,8 +4,10 @@
 #include "nn/architecture.h"
 #include "runtime/device.h"
 #include "runtime/error.h"
+#include "tools/byte_count.h"
 #include "tools/commands.h"
 #include "tools/number_range.h"
+#include "tools/step_options.h"
 #include "tools/train.h"
 
 namespace doppel {
@@ -41,9 +43,9 @@ void add_train(CLI::App& app) {
     TrainCommand command;
     std::vector<std::string> people;
     uint64_t iterations = 0, seed = 0;
-    double minutes = 0, lr = 0, warp = 1;
+    double minutes = 0, lr = 0, warp = 1, lr_dropout = 0, clip = 0;
     int batch = 0;
-    std::string precision;
+    std::string precision, face_memory, optimizer = "adam";
   };
   auto o = std::make_shared<Options>();
   CLI::App* sub = app.add_subcommand("train", "Learns two or more people from their face sets.");
@@ -76,18 +78,36 @@ void add_train(CLI::App& app) {
                       "learns faster, more carries over better between clips that differ")
           ->check(NumberRange(0, 4))
           ->capture_default_str();
+  auto* optimizer = sub->add_option("--optimizer", o->optimizer,
+                                    "adam, or adabelief: longer steps where the gradient stays what it was")
+                        ->check(CLI::IsMember({"adam", "adabelief"}))
+                        ->capture_default_str();
+  auto* lr_dropout = sub->add_option("--lr-dropout", o->lr_dropout,
+                                     "Part of the weights, others each time, that an iteration leaves as they are")
+                         ->check(NumberRange(0, 0.99))
+                         ->capture_default_str();
+  auto* clip = sub->add_option("--clip", o->clip, "Shorten gradients whose norm over all weights is larger; 0: never")
+                   ->check(NumberRange(0, 1e6))
+                   ->capture_default_str();
   auto* seed = sub->add_option("--seed", o->seed, "What the random numbers start from [1]");
   auto* precision =
       sub->add_option("--precision", o->precision, "bf16 or fp32 [bf16 where the card or the processor has it]")
           ->check(CLI::IsMember({"bf16", "fp32"}));
-  sub->add_option(
-         "--device", o->command.device,
-         "auto: the first CUDA card, else cpu; cuda:N: card N; emulator: the CUDA kernels run by the processor, "
-         "to try them out (very slow). A run may go on on another device")
-      ->type_name("auto|cuda[:N]|cpu|emulator")
-      ->check([](const std::string& name) {
-        return is_device_name(name) ? std::string() : name + ": give auto, cuda, cuda:N, cpu or emulator";
-      })
+  add_device(*sub, o->command.device,
+             "auto: the first CUDA card, else cpu; cuda:N: card N; emulator: the CUDA kernels run by the processor, "
+             "to try them out (very slow). A run may go on on another device");
+  add_recompute(*sub, o->command.recompute);
+  auto* face_memory =
+      sub->add_option("--face-memory", o->face_memory,
+                      "What decoded faces may take, such as 2G: of a card, whose other faces then come from memory "
+                      "step by step [what is left of it], or without a card of memory, and then all of them are read "
+                      "from a file [half of it]")
+          ->check(ByteCount());
+  sub->add_option("--conv", o->command.conv,
+                  "How a card's kernels of convolutions and dense layers are chosen. handwritten: the fastest of "
+                  "doppel's, each timed once for the card; auto: those and cuDNN's and cuBLASLt's where they are "
+                  "installed; untimed: doppel's, by the shapes alone")
+      ->check(CLI::IsMember({"handwritten", "auto", "untimed"}))
       ->capture_default_str();
   sub->add_option("--save-every", o->command.save_every, "Seconds between checkpoints")
       ->check(NumberRange(1, 1e6))
@@ -106,7 +126,11 @@ void add_train(CLI::App& app) {
     if (batch->count()) c.batch = o->batch;
     if (lr->count()) c.lr = o->lr;
     if (warp->count()) c.warp = o->warp;
+    if (optimizer->count()) c.optimizer = o->optimizer;
+    if (lr_dropout->count()) c.lr_dropout = o->lr_dropout;
+    if (clip->count()) c.clip = o->clip;
     if (seed->count()) c.seed = o->seed;
+    if (face_memory->count()) c.face_memory = parse_bytes(o->face_memory);
     if (precision->count()) c.precision = o->precision;
     run_training(c);
   });

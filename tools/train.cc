@@ -6,10 +6,9 @@
 #include <cstdio>
 #include <filesystem>
 #include <map>
+#include <optional>
 
-#include "faces/align.h"
-#include "faces/mask.h"
-#include "kernels/parallel.h"
+#include "kernels/device_error.h"
 #include "media/face_set.h"
 #include "media/picture.h"
 #include "nn/swapper.h"
@@ -18,7 +17,10 @@
 #include "runtime/device.h"
 #include "runtime/error.h"
 #include "runtime/interrupt.h"
+#include "runtime/kernel_cache.h"
 #include "tools/progress.h"
+#include "tools/training_faces.h"
+#include "tools/trusted_device.h"
 
 namespace doppel {
 namespace {
@@ -72,6 +74,10 @@ ModelDescription describe_model(const TrainCommand& c, const std::vector<FaceSet
     if (c.seed && *c.seed != m.seed)
       throw UsageError("--seed: " + c.model + " was started with --seed " + std::to_string(m.seed) +
                        "; leave --seed out, or train into a new folder");
+    // Their second moments are not of one kind: AdaBelief's would send Adam leaping.
+    if (c.optimizer && *c.optimizer != m.optimizer)
+      throw UsageError("--optimizer: " + c.model + " was started with --optimizer " + m.optimizer +
+                       "; leave --optimizer out, or train into a new folder");
   } else {
     const Architecture a = architecture(c.arch);
     m.architecture = a.name;
@@ -87,44 +93,56 @@ ModelDescription describe_model(const TrainCommand& c, const std::vector<FaceSet
   if (c.batch) m.batch = *c.batch;
   if (c.lr) m.lr = float(*c.lr);
   if (c.warp) m.warp = float(*c.warp);
+  if (c.optimizer) m.optimizer = *c.optimizer;
+  if (c.lr_dropout) m.lr_dropout = float(*c.lr_dropout);
+  if (c.clip) m.clip = float(*c.clip);
   if (c.precision) m.precision = *c.precision;
   return m;
 }
 
-// Prints what the run needs, and refuses a run that would not fit.
-void check_memory(const ModelDescription& m, Device device, size_t face_bytes) {
+// Where the face sets are to lie, and what is computed again. Prints what the run needs, and refuses a run that would
+// not fit.
+MemoryPlan check_memory(const TrainCommand& c, const ModelDescription& m, Device device,
+                        const std::vector<FaceSet>& sets) {
   StepOptions options = step_options(m);
   options.stream.device = device;
+  options.recompute = c.recompute;
   const bool card = device == Device::cuda;
   const size_t host = memory_there(), there = card ? available_memory(device) : host;
-  const MemoryPlan plan = plan_memory(options, face_bytes, Trainer::kPreviewRows, there);
-  if (plan.device() <= there && plan.host() > host)
-    throw Error("the face sets need more memory than the " + std::to_string(host >> 20) +
-                " MiB there are beside the card; use fewer faces");
-  if (plan.device() <= there) {
-    std::fprintf(stderr, "memory: %s\n", to_string(plan).c_str());
-    return;
+  FaceSets faces;
+  for (const FaceSet& set : sets) faces.bytes.push_back(set.pixel_bytes());
+  faces.host_budget = host_face_budget(host);
+  if (c.face_memory) (device == Device::cpu ? faces.host_budget : faces.device_budget) = *c.face_memory;
+  const MemoryPlan plan = plan_memory(options, faces, Trainer::kPreviewRows, there);
+  if (plan.faces.device > faces.device_budget)
+    throw UsageError("--face-memory: the faces of two iterations do not fit; give at least " +
+                     std::to_string((plan.faces.device >> 20) + 1) + "M, or a smaller --batch");
+  if (plan.device() > there) {
+    const int fits = largest_batch(options, faces, Trainer::kPreviewRows, there);
+    throw Error("--batch " + std::to_string(m.batch) + " needs more memory than the " + mib_text(there) + " there are" +
+                (card ? " on the card; " : "; ") +
+                (fits > 0 ? "--batch " + std::to_string(fits) + " would fit"
+                          : "not even --batch 1 fits: use fewer people or faces, or --arch lite"));
   }
-  const int fits = largest_batch(options, face_bytes, Trainer::kPreviewRows, there);
-  throw Error("--batch " + std::to_string(m.batch) + " needs more memory than the " + std::to_string(there >> 20) +
-              " MiB there are" + (card ? " on the card; " : "; ") +
-              (fits > 0 ? "--batch " + std::to_string(fits) + " would fit"
-                        : "not even --batch 1 fits: use fewer faces or --arch lite"));
+  if (plan.host() > host)
+    throw Error("beside the card " + mib_text(plan.host()) + " of memory are needed, and there are " + mib_text(host) +
+                "; close other programs, or use fewer faces");
+  std::fprintf(stderr, "memory: %s\n", to_string(plan).c_str());
+  if (!plan.recomputed.empty())
+    std::fprintf(stderr, "%s%s\n", c.recompute == Recompute::automatic ? "to fit into the memory, " : "",
+                 recomputation_text(plan).c_str());
+  return plan;
 }
 
-// The pixels as the network is to see them.
-std::vector<uint8_t> load_faces(const FaceSet& set, const ModelDescription& model) {
-  std::vector<uint8_t> pixels = set.load_pixels();
-  if (!model.face_only) return pixels;
-  const int size = set.header.size;
-  parallel_for(int64_t(set.faces.size()), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const FaceRecord& face = set.faces[size_t(i)];
-      clear_surround(pixels.data() + size_t(i) * size * size * 3, moved(face.landmarks, face.transform), size,
-                     kNetworkPart);
-    }
-  });
-  return pixels;
+// How a card's kernels are chosen.
+Tuning tuning_of(const TrainCommand& c, Device device) {
+  Tuning tuning;
+  tuning.candidates = c.conv == "auto"          ? Candidates::all
+                      : c.conv == "handwritten" ? Candidates::handwritten
+                                                : Candidates::untimed;
+  if (device == Device::cuda) tuning.cache = kernel_cache_path(describe(device));
+  tuning.tell = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
+  return tuning;
 }
 
 void write_preview(const std::string& folder, Trainer& trainer) {
@@ -161,31 +179,32 @@ void check_command(const TrainCommand& c) {
     if (seen[name]++) throw UsageError("train: " + name + " is named twice; give every person a name of their own");
 }
 
-}  // namespace
+// How far a run has come.
+struct Progressed {
+  uint64_t done = 0;              // iterations whose losses are known
+  std::optional<uint64_t> saved;  // the iteration that the model's folder holds
+};
 
-void run_training(const TrainCommand& c) {
+void train(const TrainCommand& c, Progressed& at) {
   check_command(c);
-  const Device device = choose_device(c.device);
+  const Device device = trusted_device(c.device);
   check_folder(c.model);
   const bool resuming = model_exists(c.model);
   const std::vector<FaceSet> sets = load_sets(c);
   const ModelDescription model = describe_model(c, sets, resuming, device);
+  at.done = model.iterations;
+  if (resuming) at.saved = model.iterations;
 
-  size_t face_bytes = 0;
-  for (const FaceSet& set : sets) face_bytes += set.faces.size() * size_t(set.header.size) * set.header.size * 3;
   if (device == Device::cuda) std::fprintf(stderr, "trains on the card: %s\n", describe(device).c_str());
-  check_memory(model, device, face_bytes);
-
-  std::vector<std::vector<uint8_t>> pixels;
+  const MemoryPlan plan = check_memory(c, model, device, sets);
+  const std::vector<DecodedFaces> decoded =
+      decode_faces(sets, {model.people, model.face_only, plan.faces.disk > 0 ? c.model : std::string()});
   std::vector<PersonFaces> people;
-  for (size_t p = 0; p < sets.size(); ++p) {
-    pixels.push_back(load_faces(sets[p], model));
-    people.push_back({c.people[p].first, uint32_t(sets[p].faces.size()), pixels.back().data()});
-    std::fprintf(stderr, "%s: %zu faces\n", c.people[p].first.c_str(), sets[p].faces.size());
-  }
+  for (size_t p = 0; p < sets.size(); ++p)
+    people.push_back({model.people[p], uint32_t(sets[p].faces.size()), decoded[p].pixels, plan.faces.streams[p]});
 
   const TrainingEnd end{c.iterations.value_or(0), c.minutes.value_or(0)};
-  Trainer trainer(model, people, end, device);
+  Trainer trainer(model, people, end, device, {plan.recomputed, tuning_of(c, device)});
   if (resuming) {
     trainer.resume(c.model);
     std::fprintf(stderr, "%s: goes on after iteration %llu\n", c.model.c_str(),
@@ -203,12 +222,14 @@ void run_training(const TrainCommand& c) {
   Progress progress("train", int64_t(end.iterations), "iterations", int64_t(model.iterations));
   if (!resuming) {
     trainer.save(c.model);  // a whole checkpoint from the first moment on
+    at.saved = model.iterations;
   }
   auto saved = Clock::now(), shown = Clock::now();
   const auto start = Clock::now();
   const uint64_t first = model.iterations;
   while (!trainer.finished() && !interrupted()) {
     trainer.step(c.checked);
+    at.done = trainer.known();
     const uint64_t done = trainer.model().iterations;
     char rate[48];
     std::snprintf(rate, sizeof rate, ", %.0f samples/s", double(done - first) * double(samples) / since(start));
@@ -220,15 +241,36 @@ void run_training(const TrainCommand& c) {
     }
     if (since(saved) > c.save_every) {
       trainer.save(c.model);
+      at.saved = trainer.model().iterations;
       saved = Clock::now();
     }
   }
   trainer.save(c.model);
+  at = {trainer.known(), trainer.model().iterations};
   write_preview(c.model, trainer);
   progress.finish(int64_t(trainer.model().iterations), loss_note(trainer));
   if (interrupted())
     throw Interrupted("stopped after iteration " + std::to_string(trainer.model().iterations) + "; " + c.model +
                       " is saved, the same command goes on");
+}
+
+}  // namespace
+
+void run_training(const TrainCommand& c) {
+  Progressed at;
+  const auto stands = [&] {
+    return "; " + c.model +
+           (at.saved ? " holds iteration " + std::to_string(*at.saved) + ", the same command goes on from there"
+                     : " holds no checkpoint yet");
+  };
+  try {
+    train(c, at);
+  } catch (const DeviceError& e) {
+    throw Error((c.device == "emulator" ? "the emulator" : "the card") + std::string(" failed after iteration ") +
+                std::to_string(at.done) + ": " + e.what() + stands());
+  } catch (const OutOfMemory& e) {
+    throw OutOfMemory(e.what() + stands());
+  }
 }
 
 }  // namespace doppel

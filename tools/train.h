@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "nn/training_step.h"
+
 namespace doppel {
 
 struct TrainCommand {
@@ -19,16 +21,24 @@ struct TrainCommand {
   std::optional<int> batch;            // what is not given is the architecture's, or the model's when resuming
   std::optional<double> lr;
   std::optional<double> warp;  // strength of the augmentation, 1 is the architecture's
+  std::optional<std::string> optimizer;
+  std::optional<double> lr_dropout, clip;  // ModelDescription of nn/checkpoint.h
   std::optional<uint64_t> seed;
   std::optional<std::string> precision;
+  // For the decoded face sets: of the device that trains, so on the CPU of the machine's; bytes. What is not given is
+  // what the step leaves of a card, and host_face_budget() of the machine.
+  std::optional<size_t> face_memory;
   std::string device = "auto";  // choose_device() of runtime/device.h
-  double preview_every = 60;    // seconds
-  double save_every = 300;      // seconds
+  Recompute recompute = Recompute::automatic;
+  std::string conv = "handwritten";  // or auto, untimed: among which kernels a card's are chosen
+  double preview_every = 60;         // seconds
+  double save_every = 300;           // seconds
   bool verbose = false;
   bool checked = false;  // look at every node's output
 };
 
-// Trains until the end that was asked for; saves then and on Ctrl-C. Throws Error, UsageError, Interrupted.
+// Trains until the end that was asked for; saves then and on Ctrl-C. Throws Error, UsageError, Interrupted. When the
+// device fails or its memory runs out, the error says which iteration the model's folder holds, whole.
 void run_training(const TrainCommand& command);
 
 }  // namespace doppel

@@ -2,14 +2,20 @@
 """Times the same training step in PyTorch and in doppel, taking turns, and prints the ratio.
 
     ninja -C build bench_step && /usr/bin/python3 bench/peers/pytorch_step.py
-    bench/peers/pytorch_step.py --arch lite --precision bf16 --rounds 5
+    bench/peers/pytorch_step.py --device cuda --arch original --precision bf16 --rounds 5 --compile max-autotune
 
 Runs with whatever PyTorch the Python at hand has (Debian: python3-torch). Both sides do all of a step: draw faces and
 warps, sample input and target out of 256 x 256 faces with 2 x 2 taps, encode all people's pictures at once, decode each
-person's, loss, backward, Adam, and lite's running average of the weights. PyTorch gets its best: before the rounds it
-tries channels_last and its usual layout, one thread and one for each processor, and keeps the fastest; its optimiser is
-the fused one where it has one, else the faster of the other two. Networks are written down here once more; a step's
-operations are counted on both sides, and the program stops when they differ.
+person's, loss, backward, Adam, and lite's running average of the weights. Networks are written down here once more; a
+step's operations are counted on both sides, and the program stops when they differ.
+
+On the CPU PyTorch gets its best: before the rounds it tries channels_last and its usual layout, one thread and one for
+each processor, and keeps the fastest; its optimiser is the fused one where it has one, else the faster of the other two.
+
+On a card there are two of it. "eager" is what one writes first: autocast for bf16, NCHW, the usual Adam. "tuned" has
+channels_last, fused Adam, TF32 where an operand is fp32, cuDNN's own search for algorithms, and the whole step in one
+CUDA graph, with and without torch.compile of network and loss inside it; the faster of the two is kept. Everything that
+a step does is done on the card, and steps are not waited for one by one, as in doppel.
 """
 
 import argparse
@@ -18,6 +24,7 @@ import itertools
 import json
 import math
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -126,29 +133,34 @@ class Warp:
 
     def __init__(self, faces):
         self.faces = faces  # [people, FACES, 3, FACE_SIZE, FACE_SIZE] in 0..1
+        device = faces.device
         # Interpolation between the nodes at each of the 2 x 2 taps of each output pixel.
         taps = (torch.arange(2 * SIZE) + 0.5) / (2 * SIZE) * (NODES - 1)
         cell = taps.floor().clamp(max=NODES - 2)
-        self.blend = torch.zeros(2 * SIZE, NODES)
+        blend = torch.zeros(2 * SIZE, NODES)
         rows = torch.arange(2 * SIZE)
-        self.blend[rows, cell.long()] = 1 - (taps - cell)
-        self.blend[rows, cell.long() + 1] = taps - cell
+        blend[rows, cell.long()] = 1 - (taps - cell)
+        blend[rows, cell.long() + 1] = taps - cell
         axis = torch.linspace(-0.5, 0.5, NODES)
-        self.regular = torch.complex(*reversed(torch.meshgrid(axis, axis, indexing="ij")))  # [row, column]
+        regular = torch.complex(*reversed(torch.meshgrid(axis, axis, indexing="ij")))  # [row, column]
+        self.blend, self.regular = blend.to(device), regular.to(device)
 
     def __call__(self, batch):
-        people = self.faces.shape[0]
+        people, device = self.faces.shape[0], self.faces.device
         n = people * batch
-        pick = torch.randint(FACES, (people, batch))
+        pick = torch.randint(FACES, (people, batch), device=device)
         faces = torch.cat([self.faces[p].index_select(0, pick[p]) for p in range(people)])
 
         def uniform(limit):
-            return (torch.rand(n, 1, 1) * 2 - 1) * limit
+            return (torch.rand(n, 1, 1, device=device) * 2 - 1) * limit
+
+        def normal():
+            return torch.randn(n, NODES, NODES, device=device)
 
         turn = torch.polar(1 + uniform(ZOOM), uniform(ROTATION)).reciprocal()
         shift = torch.complex(uniform(SHIFT * FACE_SIZE), uniform(SHIFT * FACE_SIZE))
-        mirrored = torch.rand(n, 1, 1) < FLIP
-        moved = self.regular * INNER + torch.complex(torch.randn(n, NODES, NODES), torch.randn(n, NODES, NODES)) * JITTER
+        mirrored = torch.rand(n, 1, 1, device=device) < FLIP
+        moved = self.regular * INNER + torch.complex(normal(), normal()) * JITTER
         # Least squares over the complex numbers, from the moved nodes to the regular ones; the target uses its inverse.
         centre = moved.mean((1, 2), keepdim=True)
         around = moved - centre
@@ -169,7 +181,7 @@ class Warp:
 def dssim(y, t, window):
     """Mean (1 - SSIM) / 2 over the windows inside the picture: separable Gaussian, sigma 1.5."""
     n, c, h, w = y.shape
-    taps = torch.exp(-((torch.arange(window) - window // 2) ** 2) / (2 * 1.5**2))
+    taps = torch.exp(-((torch.arange(window, device=y.device) - window // 2) ** 2) / (2 * 1.5**2))
     taps = taps / taps.sum()
     maps = torch.stack([y, t, y * y, t * t, y * t]).view(5 * n * c, 1, h, w)
     maps = F.conv2d(F.conv2d(maps, taps.view(1, 1, window, 1)), taps.view(1, 1, 1, window))
@@ -181,23 +193,21 @@ def dssim(y, t, window):
 
 
 class Trainer:
-    def __init__(self, a, precision, layout, foreach):
-        self.a, self.bf16, self.layout = a, precision == "bf16", layout
-        self.encoder, self.decoders = Encoder(a), [Decoder(a) for _ in range(2)]
-        self.modules = nn.ModuleList([self.encoder, *self.decoders]).to(memory_format=layout)
-        options = dict(lr=a["lr"], betas=a["betas"], eps=1e-7)
-        try:
-            self.adam = torch.optim.Adam(self.modules.parameters(), fused=True, **options)
-        except (RuntimeError, TypeError):  # no fused Adam on the CPU before PyTorch 2.4
-            self.adam = torch.optim.Adam(self.modules.parameters(), foreach=foreach, **options)
-        self.average = copy.deepcopy(self.modules) if a["average"] else None
-        self.warp = Warp(torch.rand(2, FACES, 3, FACE_SIZE, FACE_SIZE))
+    """`adam`: options of torch.optim.Adam beyond the architecture's."""
 
-    def step(self):
+    def __init__(self, a, precision, layout, adam, warp):
+        self.a, self.bf16, self.layout, self.warp = a, precision == "bf16", layout, warp
+        self.device = warp.faces.device
+        self.encoder, self.decoders = Encoder(a), [Decoder(a) for _ in range(2)]
+        self.modules = nn.ModuleList([self.encoder, *self.decoders]).to(self.device, memory_format=layout)
+        options = dict(lr=a["lr"], betas=a["betas"], eps=1e-7)
+        self.adam = torch.optim.Adam(self.modules.parameters(), **options, **adam)
+        self.average = copy.deepcopy(self.modules) if a["average"] else None
+        self.loss = self.network_and_loss
+
+    def network_and_loss(self, x, t):
         a = self.a
-        x, t = self.warp(a["batch"])
-        self.adam.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16):
             latent = self.encoder(x.contiguous(memory_format=self.layout))
             ys = [d(part) for d, part in zip(self.decoders, latent.split(a["batch"]))]
         loss = 0
@@ -205,48 +215,184 @@ class Trainer:
             loss = loss + (y - target).abs().mean()
             if a["dssim"]:
                 loss = loss + a["dssim"] * dssim(y, target, a["window"])
-        loss.backward()
+        return loss
+
+    def step(self):
+        x, t = self.warp(self.a["batch"])
+        self.adam.zero_grad(set_to_none=True)
+        self.loss(x, t).backward()
         self.adam.step()
         if self.average is not None:
             with torch.no_grad():
                 for mean, p in zip(self.average.parameters(), self.modules.parameters()):
-                    mean.lerp_(p, 1 - a["average"])
+                    mean.lerp_(p, 1 - self.a["average"])
 
     def seconds(self, budget):
-        """Median of the steps that fit into `budget` seconds, after one that does not count."""
+        """Median time of a step in `budget` seconds of them, after one that does not count."""
         self.step()
+        on_card = self.device.type == "cuda"
         times, start = [], time.perf_counter()
         while not times or time.perf_counter() - start < budget:
-            before = time.perf_counter()
-            self.step()
-            times.append(time.perf_counter() - before)
+            times.append(self.block() if on_card else self.one())
         return statistics.median(times)
 
+    def one(self):
+        before = time.perf_counter()
+        self.step()
+        return time.perf_counter() - before
 
-def fastest_trainer(a, precision):
+    def block(self, steps=32):
+        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        first.record()
+        for _ in range(steps):
+            self.step()
+        last.record()
+        last.synchronize()
+        return first.elapsed_time(last) * 1e-3 / steps
+
+
+# ---- on the CPU ------------------------------------------------------------------------------------------------------
+
+
+def fastest_trainer(a, precision, warp):
     """Tries threads and layouts, then the other optimiser, for a step or two each."""
     best = None
 
-    def attempt(threads, layout, foreach):
+    def attempt(threads, layout, adam):
         nonlocal best
         torch.set_num_threads(threads)
-        trainer = Trainer(a, precision, layout, foreach)
+        trainer = Trainer(a, precision, layout, adam, warp)
         took = trainer.seconds(1)
         if best is None or took < best[0]:
-            best = (took, trainer, threads, layout, foreach)
+            best = (took, trainer, threads, layout, adam)
 
+    try:
+        torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], fused=True)
+        fused = [dict(fused=True)]
+    except (RuntimeError, TypeError):  # no fused Adam on the CPU before PyTorch 2.4
+        fused = []
     layouts = [torch.channels_last, torch.contiguous_format]
     for threads, layout in itertools.product(sorted({1, os.cpu_count()}), layouts):
-        attempt(threads, layout, False)
-    attempt(best[2], best[3], True)
-    _, trainer, threads, layout, foreach = best
+        attempt(threads, layout, fused[0] if fused else dict(foreach=False))
+    if not fused:
+        attempt(best[2], best[3], dict(foreach=True))
+    _, trainer, threads, layout, adam = best
     torch.set_num_threads(threads)
-    print(f"pytorch {precision}: {threads} threads, {layout}, foreach={foreach}", file=sys.stderr)
+    trainer.how = f"{threads} threads, {str(layout).split('.')[-1]}, Adam {adam}"
     return trainer
 
 
-def run_doppel(program, arch, batch, precision, seconds):
-    command = [program, "--arch", arch, "--batch", str(batch), "--precision", precision, "--seconds", str(seconds), "--json"]
+# ---- on a card -------------------------------------------------------------------------------------------------------
+
+
+def peak_memory(before, run):
+    """The most memory that is allocated while run() runs, beyond `before` bytes."""
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    run()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() - before
+
+
+def eager_trainer(a, precision, warp):
+    before = torch.cuda.memory_allocated()
+    trainer = Trainer(a, precision, torch.contiguous_format, {}, warp)
+    for _ in range(3):
+        trainer.step()
+    trainer.how, trainer.memory = "eager", peak_memory(before, trainer.step)
+    return trainer
+
+
+def record(trainer, before):
+    """Replaces trainer.step by the replay of a CUDA graph of it."""
+    step, side = trainer.step, torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(4):  # what is chosen, compiled and allocated once
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    trainer.adam.zero_grad(set_to_none=True)
+    graph = torch.cuda.CUDAGraph()
+
+    def capture():
+        with torch.cuda.graph(graph):
+            step()
+
+    trainer.memory = peak_memory(before, capture)
+    trainer.step = graph.replay
+
+
+class TooLong(Exception):
+    """torch.compile's time, or ours, is up."""
+
+
+def tuned_trainer(a, precision, warp, mode, budget):
+    """One whose network and loss are compiled in `mode` ("none": not) within `budget` seconds, or an exception."""
+
+    def give_up(*_):
+        raise TooLong(f"torch.compile took more than {budget:g} s")
+
+    before = torch.cuda.memory_allocated()
+    trainer = Trainer(a, precision, torch.channels_last, dict(fused=True, capturable=True), warp)
+    if mode != "none":
+        # Without its own graphs: the whole step becomes one.
+        modes = {"default": None, "max-autotune": "max-autotune-no-cudagraphs"}
+        trainer.loss = torch.compile(trainer.network_and_loss, mode=modes[mode])
+        signal.signal(signal.SIGALRM, give_up)
+        signal.alarm(max(1, int(budget)))
+    try:
+        record(trainer, before)
+    finally:
+        signal.alarm(0)
+    trainer.how = "channels_last, fused Adam, TF32, CUDA graph" + (f", compiled ({mode})" if mode != "none" else "")
+    return trainer
+
+
+def best_tuned_trainer(a, precision, warp, mode, budget):
+    """The faster of compiled and not; says on stderr what did not work."""
+    best = None
+    for attempt in ["none"] if mode == "none" or not hasattr(torch, "compile") else ["none", mode]:
+        try:
+            trainer = tuned_trainer(a, precision, warp, attempt, budget)
+            took = trainer.seconds(0.5)
+        except Exception as problem:  # whatever a compiler throws: the other attempt stands
+            print(f"pytorch tuned, compile {attempt}: {type(problem).__name__}: {str(problem)[:400]}", file=sys.stderr)
+            continue
+        print(f"pytorch tuned, compile {attempt}: {took * 1e3:.3f} ms", file=sys.stderr)
+        if best is None or took < best[0]:
+            best = (took, trainer)
+    return best and best[1]
+
+
+# ---- taking turns ----------------------------------------------------------------------------------------------------
+
+
+def trainers_of(args, a, precision, warp):
+    """By name. Those on a card know their peak memory in bytes."""
+    if args.device == "cpu":
+        return {"cpu": fastest_trainer(a, precision, warp)}
+    made = {}
+    if "eager" in args.modes:
+        made["eager"] = eager_trainer(a, precision, warp)
+    if "tuned" in args.modes:
+        # A recorded step keeps what was chosen under these; the eager one goes on with PyTorch's defaults.
+        flags = [(torch.backends.cudnn, "benchmark"), (torch.backends.cudnn, "allow_tf32"), (torch.backends.cuda.matmul, "allow_tf32")]
+        usual = [getattr(*flag) for flag in flags]
+        for where, name in flags:
+            setattr(where, name, True)
+        made["tuned"] = best_tuned_trainer(a, precision, warp, args.compile, args.compile_seconds)
+        for (where, name), value in zip(flags, usual):
+            setattr(where, name, value)
+    return {name: trainer for name, trainer in made.items() if trainer}
+
+
+def stopped(*_):
+    raise TooLong("stopped")
+
+
+def run_doppel(args, arch, batch, precision):
+    command = [args.program, "--device", args.device, "--arch", arch, "--batch", str(batch), "--precision", precision]
+    command += ["--seconds", str(args.seconds), "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
         sys.exit(f"pytorch_step.py: {' '.join(command)} failed with exit code {done.returncode}")
@@ -254,49 +400,101 @@ def run_doppel(program, arch, batch, precision, seconds):
     return result
 
 
+def compare(args, arch, precision, warp):
+    """One row for each kind of PyTorch trainer."""
+    a = dict(ARCHITECTURES[arch])
+    a["batch"] = args.batch or (64 if args.device == "cuda" else a["batch"])
+    trainers = trainers_of(args, a, precision, warp)
+    encoder, decoder = Encoder(a), Decoder(a)
+    total, first = forward_flops([encoder, decoder], torch.rand(1, 3, SIZE, SIZE))
+    step_flops = 3 * total - first  # fprop, dgrad, wgrad; nobody needs the pictures' gradient
+    rounds = []
+
+    def take_turns():
+        result = run_doppel(args, arch, a["batch"], precision)
+        counted = result["gflops"] * 1e9 / result["samples_per_s"]
+        if abs(counted / step_flops - 1) > 0.01:
+            sys.exit(
+                f"pytorch_step.py: {arch} is not the same network on both sides: {step_flops / 1e9:.3f} GFLOP a sample "
+                f"here, {counted / 1e9:.3f} in doppel; bring ARCHITECTURES up to nn/architecture.cc"
+            )
+        theirs = {name: 2 * a["batch"] / trainer.seconds(args.seconds) for name, trainer in trainers.items()}
+        rounds.append((result, theirs))
+
+    try:
+        for _ in range(args.rounds):
+            take_turns()
+    except TooLong:
+        print(f"pytorch_step.py: stopped after {len(rounds)} rounds of {args.rounds}", file=sys.stderr)
+        if not rounds:
+            raise
+    ours = [result for result, _ in rounds]
+    mine = [r["samples_per_s"] for r in ours]
+    for name, trainer in trainers.items():
+        theirs = [result[name] for _, result in rounds]
+        ratios = sorted(o / t for o, t in zip(mine, theirs))
+        yield {
+            "arch": arch,
+            "batch": a["batch"],
+            "precision": precision,
+            "mode": name,
+            "how": trainer.how,
+            "pytorch": torch.__version__,
+            "doppel_per_s": statistics.median(mine),
+            "pytorch_per_s": statistics.median(theirs),
+            "ratio": statistics.median(ratios),
+            "ratio_least": ratios[0],
+            "ratio_most": ratios[-1],
+            "rounds": len(rounds),
+            "doppel_bytes": max((r.get("memory_bytes", 0) for r in ours)) or None,
+            "pytorch_bytes": getattr(trainer, "memory", None),
+        }
+
+
 def main():
     here = os.path.dirname(os.path.abspath(__file__))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--arch", choices=ARCHITECTURES, action="append")
     parser.add_argument("--precision", choices=["bf16", "fp32"], action="append")
+    parser.add_argument("--batch", type=int, help="samples per person; 64 on a card, else the architecture's")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4, help="of each side in each round")
+    parser.add_argument("--modes", nargs="+", choices=["eager", "tuned"], default=["eager", "tuned"], help="on a card")
+    parser.add_argument("--compile", choices=["none", "default", "max-autotune"], default="max-autotune")
+    parser.add_argument("--compile-seconds", type=float, default=600, help="after which the step is not compiled")
+    parser.add_argument("--json", action="store_true", help="print a list of objects, each as soon as it is there")
     parser.add_argument("--program", default=os.path.normpath(os.path.join(here, "../../build/bench_step")))
     args = parser.parse_args()
     if not os.path.exists(args.program):
         parser.error(f"{args.program} does not exist; build it, or name it with --program")
+    if args.device == "cuda" and not torch.cuda.is_available():
+        sys.exit("pytorch_step.py: this PyTorch sees no card")
+    signal.signal(signal.SIGTERM, stopped)
     torch.manual_seed(1)
+    warp = Warp(torch.rand(2, FACES, 3, FACE_SIZE, FACE_SIZE, device=args.device))
 
-    rows = []
+    first = True
+    if not args.json:
+        print(f"PyTorch {torch.__version__}, {args.rounds} rounds of {args.seconds:g} s a side, medians")
+        print(f"{'arch':10s}{'batch':>8s}{'precision':>11s}{'mode':>7s}{'doppel/s':>11s}{'pytorch/s':>11s}{'ratio':>8s}  (of rounds)")
     for arch, precision in itertools.product(args.arch or ARCHITECTURES, args.precision or ["bf16", "fp32"]):
-        a = ARCHITECTURES[arch]
-        samples = 2 * a["batch"]
-        trainer = fastest_trainer(a, precision)
-        total, first = forward_flops([trainer.encoder, trainer.decoders[0]], torch.rand(1, 3, SIZE, SIZE))
-        step_flops = 3 * total - first  # fprop, dgrad, wgrad; nobody needs the pictures' gradient
-        ours, theirs = [], []
-        for _ in range(args.rounds):
-            result = run_doppel(args.program, arch, a["batch"], precision, args.seconds)
-            counted = result["gflops"] * 1e9 / result["samples_per_s"]
-            if abs(counted / step_flops - 1) > 0.01:
-                sys.exit(
-                    f"pytorch_step.py: {arch} is not the same network on both sides: {step_flops / 1e9:.3f} GFLOP a sample "
-                    f"here, {counted / 1e9:.3f} in doppel; bring ARCHITECTURES up to nn/architecture.cc"
+        for row in compare(args, arch, precision, warp):
+            if args.json:
+                print(("[" if first else ",\n ") + json.dumps(row), end="", flush=True)
+            else:
+                batch = f"{row['batch']}+{row['batch']}"
+                print(
+                    f"{arch:10s}{batch:>8s}{precision:>11s}{row['mode']:>7s}{row['doppel_per_s']:11.1f}"
+                    f"{row['pytorch_per_s']:11.1f}{row['ratio']:8.2f}  ({row['ratio_least']:.2f} to {row['ratio_most']:.2f})"
+                    f"  {row['how']}",
+                    flush=True,
                 )
-            ours.append(result["samples_per_s"])
-            theirs.append(samples / trainer.seconds(args.seconds))
-        ratios = sorted(o / t for o, t in zip(ours, theirs))
-        rows.append((arch, f"{a['batch']}+{a['batch']}", precision, ours, theirs, ratios))
-        del trainer
-
-    print(f"PyTorch {torch.__version__}, {args.rounds} rounds of {args.seconds:g} s a side, medians; augmentation on both sides")
-    print(f"{'arch':10s}{'batch':>8s}{'precision':>11s}{'doppel/s':>11s}{'pytorch/s':>11s}{'ratio':>8s}  (of rounds)")
-    for arch, batch, precision, ours, theirs, ratios in rows:
-        median = statistics.median
-        print(
-            f"{arch:10s}{batch:>8s}{precision:>11s}{median(ours):11.1f}{median(theirs):11.1f}{median(ratios):8.2f}"
-            f"  ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        )
+            first = False
+        if args.device == "cuda":
+            torch.cuda.empty_cache()
+    if args.json:
+        print("[]" if first else "]")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,8 @@ constexpr const Architecture& architecture(int sm) {
 // Extents of a launch, x, y, z.
 struct LaunchExtents {
   unsigned grid[3], block[3];
-  size_t shared;  // bytes, dynamic and, where it is known, static
+  size_t shared;     // bytes, dynamic and, where it is known, static
+  int bound = 1024;  // threads of a block that the kernel was compiled for, __launch_bounds__
 };
 
 // "" when a card of this architecture takes the launch, else what is wrong with it.
@@ -50,6 +51,9 @@ inline std::string launch_problem(const LaunchExtents& e, const Architecture& a)
   const uint64_t threads = uint64_t(e.block[0]) * e.block[1] * e.block[2];
   if (threads > uint64_t(a.threads_per_block))
     return std::to_string(threads) + " threads in a block, at most " + std::to_string(a.threads_per_block) + on;
+  if (threads > uint64_t(e.bound))
+    return std::to_string(threads) + " threads in a block, at most " + std::to_string(e.bound) +
+           " by its __launch_bounds__";
   if (e.shared > a.shared_with_opt_in)
     return std::to_string(e.shared) + " bytes of shared memory, at most " + std::to_string(a.shared_with_opt_in) + on;
   return "";

@@ -1,6 +1,6 @@
 // What a kernel source (kernels/*.cu) includes, and all that it may use of CUDA. The same source compiles twice: with
 // nvcc for a card, and as plain C++ for the host emulator (kernels/emulator/). Names that CUDA has keep CUDA's names
-// (__global__, threadIdx, __syncthreads, __shfl_xor_sync, atomicAdd, float4); instructions that CUDA C++ has no name
+// (threadIdx, __syncthreads, __shfl_xor_sync, atomicAdd, float4); instructions that CUDA C++ has no name
 // for are functions in doppel::, each with inline PTX for nvcc and a plain C++ twin for the host.
 #pragma once
 

@@ -12,7 +12,7 @@ namespace doppel {
 
 #if DOPPEL_ON_CARD
 
-// kernels/device/launch.cu; each throws LaunchError.
+// kernels/device/launch.cu; each throws DeviceError (kernels/device_error.h).
 void* device_value_new(const void* value, size_t bytes, Stream stream);
 void device_value_get(void* value, const void* pointer, size_t bytes, Stream stream);
 void device_value_delete(void* pointer, Stream stream);

@@ -4,14 +4,20 @@
 #include <string>
 
 #include "kernels/device/device_value.h"
+#include "kernels/device_error.h"
 
 namespace doppel {
 namespace {
 
-void check(cudaError_t error, const char* what, const char* name) {
+void check(cudaError_t error, const char* expression, int line, const char* kernel = nullptr) {
   if (error == cudaSuccess) return;
-  throw LaunchError(std::string(what) + " of " + name + ": " + cudaGetErrorString(error));
+  cudaGetLastError();  // or a later call would report this one again
+  throw DeviceError(failure_text(cudaGetErrorString(error),
+                                 kernel ? expression + std::string(" of kernel ") + kernel : expression, __FILE__,
+                                 line));
 }
+
+#define CHECK_CUDA(expression) check((expression), #expression, __LINE__)
 
 cudaStream_t stream_of(Stream stream) {
   return static_cast<cudaStream_t>(stream.handle);
@@ -19,8 +25,8 @@ cudaStream_t stream_of(Stream stream) {
 
 int attribute_here(cudaDeviceAttr attribute) {
   int device = 0, value = 0;
-  check(cudaGetDevice(&device), "finding the card", "launches");
-  check(cudaDeviceGetAttribute(&value, attribute, device), "asking for an attribute", "the card");
+  CHECK_CUDA(cudaGetDevice(&device));
+  CHECK_CUDA(cudaDeviceGetAttribute(&value, attribute, device));
   return value;
 }
 
@@ -39,28 +45,35 @@ int on_cuda::multiprocessors() {
 
 void launch_on_card(const char* name, const void* kernel, const Geometry& g, void** arguments, Stream stream) {
   const Architecture& a = architecture(on_cuda::device_sm());
-  const std::string problem =
-      launch_problem({{g.grid.x, g.grid.y, g.grid.z}, {g.block.x, g.block.y, g.block.z}, g.shared}, a);
+  cudaFuncAttributes attributes;
+  check(cudaFuncGetAttributes(&attributes, kernel), "cudaFuncGetAttributes", __LINE__, name);
+  const std::string problem = launch_problem({{g.grid.x, g.grid.y, g.grid.z},
+                                              {g.block.x, g.block.y, g.block.z},
+                                              g.shared + attributes.sharedSizeBytes,
+                                              attributes.maxThreadsPerBlock},
+                                             a);
   if (!problem.empty()) throw LaunchError("launch: kernel " + std::string(name) + ": " + problem);
   if (g.shared > 0)  // with the static arrays this may be more than the 48 KB that need not be asked for
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(g.shared)),
-          "asking for the shared memory", name);
-  check(cudaLaunchKernel(kernel, g.grid, g.block, arguments, g.shared, stream_of(stream)), "launch", name);
+          "cudaFuncSetAttribute", __LINE__, name);
+  check(cudaLaunchKernel(kernel, g.grid, g.block, arguments, g.shared, stream_of(stream)), "cudaLaunchKernel", __LINE__,
+        name);
 }
 
 void* device_value_new(const void* value, size_t bytes, Stream stream) {
   void* pointer = nullptr;
-  check(cudaMallocAsync(&pointer, bytes, stream_of(stream)), "allocation", "a value");
-  check(cudaMemcpyAsync(pointer, value, bytes, cudaMemcpyHostToDevice, stream_of(stream)), "copy", "a value");
+  CHECK_CUDA(cudaMallocAsync(&pointer, bytes, stream_of(stream)));
+  CHECK_CUDA(cudaMemcpyAsync(pointer, value, bytes, cudaMemcpyHostToDevice, stream_of(stream)));
   return pointer;
 }
 
 void device_value_get(void* value, const void* pointer, size_t bytes, Stream stream) {
-  check(cudaMemcpyAsync(value, pointer, bytes, cudaMemcpyDeviceToHost, stream_of(stream)), "copy", "a value");
-  check(cudaStreamSynchronize(stream_of(stream)), "waiting", "a value");
+  CHECK_CUDA(cudaMemcpyAsync(value, pointer, bytes, cudaMemcpyDeviceToHost, stream_of(stream)));
+  CHECK_CUDA(cudaStreamSynchronize(stream_of(stream)));
 }
 
 void device_value_delete(void* pointer, Stream stream) {
+  // A destructor calls this; an error here is that of earlier work, which whoever waits for that work is told of.
   cudaFreeAsync(pointer, stream_of(stream));
 }
 

@@ -3,8 +3,9 @@
 //   DOPPEL_KERNEL(map<float>).launch({blocks, threads, shared_bytes}, y, x, count, stream);
 //
 // Arguments are those of the kernel, then the stream. Grid, block and shared memory are checked against the limits of
-// the architecture before anything runs, and the launch's error after it; LaunchError names the kernel. On the emulator
-// the launch has ended when this returns, and a defect that it found is thrown (kernels/emulator/emulator.h).
+// the architecture and the kernel's launch bounds before anything runs (LaunchError), and the launch's error after it
+// (DeviceError of kernels/device_error.h); both name the kernel. On the emulator the launch has ended when this
+// returns, and a defect that it found is thrown (kernels/emulator/emulator.h).
 #pragma once
 
 #include <algorithm>
@@ -63,32 +64,48 @@ inline int multiprocessors() {
 
 }  // namespace DOPPEL_BACKEND
 
+#if DOPPEL_ON_CARD
+
 template <typename... P>
 class Kernel {
  public:
   Kernel(const char* name, void (*function)(P...)) : name_(name), function_(function) {}
 
   void launch(const Geometry& geometry, P... arguments, Stream stream) const {
-#if DOPPEL_ON_CARD
     void* addresses[] = {static_cast<void*>(&arguments)..., nullptr};
     launch_on_card(name_, reinterpret_cast<const void*>(function_), geometry, addresses, stream);
-#else
-    using Bound = std::tuple<void (*)(P...), P...>;
-    Bound bound(function_, arguments...);
-    const auto call = [](void* data) {
-      std::apply([](auto function, const auto&... values) { function(values...); }, *static_cast<Bound*>(data));
-    };
-    const emulator::Pointer pointers[] = {emulator::pointer(arguments)..., {}};
-    (void)stream;
-    emulator::execute(
-        {name_, geometry.grid, geometry.block, geometry.shared, call, &bound, sizeof(bound), pointers, sizeof...(P)});
-#endif
   }
 
  private:
   const char* name_;
   void (*function_)(P...);
 };
+
+#else
+
+template <typename Bounds, typename... P>
+class Kernel {
+ public:
+  Kernel(const char* name, void (*function)(Bounds, P...)) : name_(name), function_(function) {}
+
+  void launch(const Geometry& geometry, P... arguments, Stream) const {
+    using Call = std::tuple<void (*)(Bounds, P...), P...>;
+    Call call(function_, arguments...);
+    const auto run = [](void* data) {
+      std::apply([](auto function, const auto&... values) { function(Bounds(), values...); },
+                 *static_cast<Call*>(data));
+    };
+    const emulator::Pointer pointers[] = {emulator::pointer(arguments)..., {}};
+    emulator::execute({name_, Bounds::kThreads, geometry.grid, geometry.block, geometry.shared, run, &call,
+                       sizeof(call), pointers, sizeof...(P)});
+  }
+
+ private:
+  const char* name_;
+  void (*function_)(Bounds, P...);
+};
+
+#endif
 
 #define DOPPEL_KERNEL(...) ::doppel::Kernel(#__VA_ARGS__, __VA_ARGS__)
 

@@ -1,5 +1,14 @@
 // Who compiles: nvcc (DOPPEL_ON_CARD) or the host's compiler for the emulator, plain or checked (DOPPEL_CHECKED: every
 // load and store of the kernel is looked at). Execution-space words and the built-in indices.
+//
+// A kernel is declared with its launch bounds, the most threads of a block and, if it matters, the least blocks of a
+// processor:
+//
+//   template <typename T>
+//   DOPPEL_GLOBAL((kThreads), map, T* y, const T* x, int64_t count) {   // or ((kThreads, kBlocks), map, ...
+//
+// which nvcc sees as  __global__ void __launch_bounds__(kThreads) map(T* y, const T* x, int64_t count).  On the host
+// the bounds are the type of an unnamed first parameter, where the launch finds them (kernels/device/launch.h).
 #pragma once
 
 #include <cstddef>
@@ -15,6 +24,8 @@
 // The namespace of this backend's launchers, kernels/backends.h.
 #define DOPPEL_BACKEND on_cuda
 
+#define DOPPEL_GLOBAL(bounds, name, ...) __global__ void __launch_bounds__ bounds name(__VA_ARGS__)
+
 #else
 
 #include <source_location>
@@ -24,12 +35,13 @@
 #define DOPPEL_ON_CARD 0
 #define DOPPEL_BACKEND on_emulator
 
-#define __global__
 #define __device__
 #define __host__
 #define __forceinline__ inline __attribute__((always_inline))
-// A block's size is checked against the architecture when launched; the bound itself only guides ptxas.
-#define __launch_bounds__(...)
+
+#define DOPPEL_GLOBAL(bounds, name, ...) \
+  void name(::doppel::emulator::Bounds<DOPPEL_WITHOUT_BRACKETS bounds> __VA_OPT__(, ) __VA_ARGS__)
+#define DOPPEL_WITHOUT_BRACKETS(...) __VA_ARGS__
 
 #define threadIdx (::doppel::emulator::thread_index())
 #define blockIdx (::doppel::emulator::block_index())

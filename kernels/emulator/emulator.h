@@ -28,7 +28,7 @@ struct Options {
 Options& options();
 
 enum class Defect {
-  launch,                  // the architecture does not take this grid, block or shared memory
+  launch,                  // beyond the architecture's grid, block or shared memory, or the kernel's __launch_bounds__
   deadlock,                // all threads that are left wait
   divergent_barrier,       // not all threads of the block or warp come to the same barrier or warp operation
   out_of_bounds,           // outside all buffers and shared arrays (checked build)

@@ -10,6 +10,7 @@
 #include "kernels/device/architecture.h"
 #include "kernels/emulator/block.h"
 #include "kernels/emulator/checker.h"
+#include "kernels/emulator/faults.h"
 #include "kernels/emulator/guard.h"
 #include "kernels/parallel.h"
 
@@ -93,7 +94,7 @@ void remove_memory(const void* begin) {
 void execute(const Launch& launch) {
   const dim3 g = launch.grid, b = launch.block;
   const std::string problem =
-      launch_problem({{g.x, g.y, g.z}, {b.x, b.y, b.z}, launch.shared}, architecture(options().sm));
+      launch_problem({{g.x, g.y, g.z}, {b.x, b.y, b.z}, launch.shared, launch.bound}, architecture(options().sm));
   if (!problem.empty())
     throw KernelError(Defect::launch,
                       std::string(name_of(Defect::launch)) + ": kernel " + launch.kernel + ": " + problem);
@@ -101,6 +102,7 @@ void execute(const Launch& launch) {
   if (count > 0x7FFFFFFFu)
     throw KernelError(Defect::launch, std::string(name_of(Defect::launch)) + ": kernel " + launch.kernel + ": " +
                                           std::to_string(count) + " blocks are more than the emulator runs");
+  if (fate_of(Operation::launch) == Fate::left_out) return;
   const OpenMemory open;
   const std::vector<uint32_t> order = block_order(uint32_t(count));
   const uint32_t first_serial = blocks_ever.fetch_add(uint32_t(count));

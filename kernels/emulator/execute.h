@@ -24,6 +24,7 @@ Pointer pointer(const T& argument) {
 
 struct Launch {
   const char* kernel;
+  int bound;  // threads of a block, __launch_bounds__
   dim3 grid, block;
   size_t shared;        // bytes of dynamic shared memory
   void (*call)(void*);  // runs the kernel as one thread, call(arguments)

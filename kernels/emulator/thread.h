@@ -16,6 +16,13 @@ struct dim3 {
 
 namespace doppel::emulator {
 
+// __launch_bounds__ of a kernel, its first parameter: at most `Threads` in a block. How many blocks should share a
+// processor guides ptxas alone.
+template <int Threads, int... Blocks>
+struct Bounds {
+  static constexpr int kThreads = Threads;
+};
+
 using Where = std::source_location;
 
 struct BlockPlace {

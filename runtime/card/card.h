@@ -1,6 +1,10 @@
 // What the engine asks of the CUDA runtime, in plain types: cuda.cc where nvcc was found, else none.cc, where there
-// never is a card. Used by runtime/device.h and runtime/buffer.h only. Every failure is an Error that names the call,
-// the file and the line.
+// never is a card. Used by runtime/device.h and runtime/buffer.h only. Every failure is a DeviceError
+// (kernels/device_error.h), or OutOfMemory, that names the call, the file and the line.
+//
+// The process uses one card. CUDA's "current device" is a thread's own and starts as card 0; each function here makes
+// the process's card that of its thread, so that host threads need not know of it. A thread that launches kernels has
+// called one of these before.
 #pragma once
 
 #include <cstddef>
@@ -8,19 +12,24 @@
 
 namespace doppel::card {
 
+// Whether this build has the CUDA kernels.
+bool built();
 // Cards that the driver shows; 0 without a driver.
 int count();
 // "" when card `index` can be used, else what is missing and what to do about it.
 std::string problem(int index);
-// Makes it the card of the calling thread.
+// Makes it the card of the process. Once, before everything below.
 void use(int index);
 std::string name();
+// Free on the card, and what we hold of it without using it.
 size_t free_memory();
 size_t total_memory();
 
-// Zeroed. Throws Error, with a smaller --batch as advice, when there is not so much.
-void* allocate(size_t bytes);
-void release(void* memory) noexcept;
+// Zeroed. Of a stream: in the order of the stream, nothing is waited for; not while a graph is recorded from it. Of
+// none (null): there for every stream when this returns. Throws OutOfMemory when there is not so much.
+void* allocate(size_t bytes, void* stream);
+// With the stream of its allocation. Of none: waits for the card.
+void release(void* memory, void* stream) noexcept;
 // Page-locked memory of the host, zeroed: copies from and to it run beside the host.
 void* allocate_pinned(size_t bytes);
 void release_pinned(void* memory) noexcept;

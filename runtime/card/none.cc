@@ -12,6 +12,9 @@ namespace {
 
 }  // namespace
 
+bool built() {
+  return false;
+}
 int count() {
   return 0;
 }
@@ -30,10 +33,10 @@ size_t free_memory() {
 size_t total_memory() {
   no_card();
 }
-void* allocate(size_t) {
+void* allocate(size_t, void*) {
   no_card();
 }
-void release(void*) noexcept {}
+void release(void*, void*) noexcept {}
 void* allocate_pinned(size_t) {
   no_card();
 }

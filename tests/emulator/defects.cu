@@ -12,7 +12,7 @@ using emulator::Defect;
 
 // A neighbour's value, with no barrier before it.
 template <bool Right>
-__global__ void neighbour(float* out, const float* in) {
+DOPPEL_GLOBAL((256), neighbour, float* out, const float* in) {
   DOPPEL_SHARED(float, tile, [64]);
   tile[threadIdx.x] = in[threadIdx.x];
   if (Right) __syncthreads();
@@ -21,7 +21,7 @@ __global__ void neighbour(float* out, const float* in) {
 
 // The second barrier of a loop: the next tile overwrites what others still read.
 template <bool Right>
-__global__ void overwrite(float* out, const float* in) {
+DOPPEL_GLOBAL((256), overwrite, float* out, const float* in) {
   DOPPEL_SHARED(float, tile, [64]);
   float sum = 0;
   for (int i = 0; i < 4; ++i) {
@@ -35,7 +35,7 @@ __global__ void overwrite(float* out, const float* in) {
 
 // A shuffle brings lanes together but orders no memory.
 template <bool Right>
-__global__ void shuffle_is_no_barrier(float* out, const float* in) {
+DOPPEL_GLOBAL((256), shuffle_is_no_barrier, float* out, const float* in) {
   DOPPEL_SHARED(float, tile, [32]);
   tile[lane()] = in[lane()];
   const float first = __shfl_sync(kAllLanes, in[lane()], 0);
@@ -45,7 +45,7 @@ __global__ void shuffle_is_no_barrier(float* out, const float* in) {
 
 // __syncwarp orders one warp; the value comes from the other.
 template <bool Right>
-__global__ void wrong_warp(float* out, const float* in) {
+DOPPEL_GLOBAL((256), wrong_warp, float* out, const float* in) {
   DOPPEL_SHARED(float, tile, [64]);
   tile[threadIdx.x] = in[threadIdx.x];
   __syncwarp();
@@ -54,7 +54,7 @@ __global__ void wrong_warp(float* out, const float* in) {
 
 // A consumer that does not wait until the producer's tile is full.
 template <bool Right>
-__global__ void no_full_barrier(float* out, const float* in) {
+DOPPEL_GLOBAL((256), no_full_barrier, float* out, const float* in) {
   DOPPEL_SHARED(float, tile, [32]);
   if (warp() == 0) {
     tile[lane()] = in[lane()];
@@ -67,7 +67,7 @@ __global__ void no_full_barrier(float* out, const float* in) {
 
 // Neighbouring 16-bit values share a word, but are not a race; the same value is.
 template <bool Right>
-__global__ void halves(float* out, const float*) {
+DOPPEL_GLOBAL((256), halves, float* out, const float*) {
   DOPPEL_SHARED(uint16_t, tile, [64]);
   tile[Right ? threadIdx.x : threadIdx.x / 2] = uint16_t(threadIdx.x);  // <- halves
   __syncthreads();
@@ -76,7 +76,7 @@ __global__ void halves(float* out, const float*) {
 
 // ldmatrix reads rows that other lanes wrote.
 template <bool Right>
-__global__ void matrix_too_soon(float* out, const float* in) {
+DOPPEL_GLOBAL((256), matrix_too_soon, float* out, const float* in) {
   DOPPEL_SHARED(uint4, rows, [8]);
   if (lane() < 8) rows[lane()] = load_vector<uint4>(in + 4 * lane());
   if (Right) __syncwarp();
@@ -88,7 +88,7 @@ __global__ void matrix_too_soon(float* out, const float* in) {
 // ---- shared memory that nobody wrote --------------------------------------------------------------------------------
 
 template <bool Right>
-__global__ void skipped_tail(float* out, const float* in) {
+DOPPEL_GLOBAL((256), skipped_tail, float* out, const float* in) {
   DOPPEL_SHARED(float, tile, [64]);
   if (Right || threadIdx.x < 63) tile[threadIdx.x] = in[threadIdx.x];
   __syncthreads();
@@ -98,32 +98,32 @@ __global__ void skipped_tail(float* out, const float* in) {
 // ---- out of bounds --------------------------------------------------------------------------------------------------
 
 template <bool Right>
-__global__ void read_past_end(float* out, const float* in) {
+DOPPEL_GLOBAL((256), read_past_end, float* out, const float* in) {
   const int i = int(blockIdx.x * 256 + threadIdx.x);
   out[i] = in[Right ? i : i + 1];  // <- read_past_end
 }
 
 template <bool Right>
-__global__ void write_past_end(float* out, const float* in) {
+DOPPEL_GLOBAL((256), write_past_end, float* out, const float* in) {
   const int i = int(blockIdx.x * 256 + threadIdx.x);
   if (Right ? i < Ground::kSize : i <= Ground::kSize) out[i] = 1 + 0 * in[0];  // <- write_past_end
 }
 
 template <bool Right>
-__global__ void vector_past_end(float* out, const float* in) {
+DOPPEL_GLOBAL((256), vector_past_end, float* out, const float* in) {
   const int i = int(threadIdx.x) * 4 + Ground::kSize - 128 + (Right ? 0 : 4);
   const float4 v = load_vector<float4>(in + i);  // <- vector_past_end
   out[threadIdx.x] = v.x;
 }
 
 template <bool Right>
-__global__ void null_pointer(float* out, const float* in) {
+DOPPEL_GLOBAL((256), null_pointer, float* out, const float* in) {
   const float* p = Right ? in : nullptr;
   out[threadIdx.x] = p[threadIdx.x];  // <- null_pointer
 }
 
 template <bool Right>
-__global__ void inner_extent(float* out, const float* in) {
+DOPPEL_GLOBAL((256), inner_extent, float* out, const float* in) {
   DOPPEL_SHARED(float, tile, [4][32]);
   const int row = warp(), column = Right ? lane() : lane() + 1;
   tile[row][column] = in[threadIdx.x];  // <- inner_extent
@@ -132,7 +132,7 @@ __global__ void inner_extent(float* out, const float* in) {
 }
 
 template <bool Right>
-__global__ void past_dynamic(float* out, const float* in) {
+DOPPEL_GLOBAL((256), past_dynamic, float* out, const float* in) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   float* tile = reinterpret_cast<float*>(bytes);
   tile[Right ? threadIdx.x : threadIdx.x + 1] = in[threadIdx.x];  // <- past_dynamic
@@ -142,7 +142,7 @@ __global__ void past_dynamic(float* out, const float* in) {
 
 // Through a pointer, so that no extent is known: into the gap behind the array.
 template <bool Right>
-__global__ void past_static(float* out, const float* in) {
+DOPPEL_GLOBAL((256), past_static, float* out, const float* in) {
   DOPPEL_SHARED(float, tile, [32]);
   DOPPEL_SHARED(float, next, [32]);
   float* p = tile;
@@ -153,7 +153,7 @@ __global__ void past_static(float* out, const float* in) {
 }
 
 template <bool Right>
-__global__ void local_array(float* out, const float* in) {
+DOPPEL_GLOBAL((256), local_array, float* out, const float* in) {
   float v[4] = {in[0], in[1], in[2], in[3]};
   const unsigned i = Right ? threadIdx.x % 4 : threadIdx.x % 5;
   v[i] += 1;  // <- local_array
@@ -163,28 +163,28 @@ __global__ void local_array(float* out, const float* in) {
 // ---- barriers -------------------------------------------------------------------------------------------------------
 
 template <bool Right>
-__global__ void barrier_in_branch(float* out, const float* in) {
+DOPPEL_GLOBAL((256), barrier_in_branch, float* out, const float* in) {
   if (Right || threadIdx.x < 32) __syncthreads();
   if (!Right && threadIdx.x >= 32) __syncthreads();  // <- barrier_in_branch
   out[threadIdx.x] = in[threadIdx.x];
 }
 
 template <bool Right>
-__global__ void left_before_barrier(float* out, const float* in) {
+DOPPEL_GLOBAL((256), left_before_barrier, float* out, const float* in) {
   if (!Right && threadIdx.x >= 40) return;
   __syncthreads();  // <- left_before_barrier
   out[threadIdx.x] = in[threadIdx.x];
 }
 
 template <bool Right>
-__global__ void shuffle_in_branch(float* out, const float* in) {
+DOPPEL_GLOBAL((256), shuffle_in_branch, float* out, const float* in) {
   float v = in[lane()];
   if (Right || lane() < 16) v = __shfl_xor_sync(kAllLanes, v, 1);  // <- shuffle_in_branch
   out[lane()] = v;
 }
 
 template <bool Right>
-__global__ void vote_meets_shuffle(float* out, const float* in) {
+DOPPEL_GLOBAL((256), vote_meets_shuffle, float* out, const float* in) {
   float v = in[lane()];
   if (Right || lane() < 16)
     v = __shfl_xor_sync(kAllLanes, v, 1);
@@ -194,13 +194,13 @@ __global__ void vote_meets_shuffle(float* out, const float* in) {
 }
 
 template <bool Right>
-__global__ void barrier_never_full(float* out, const float* in) {
+DOPPEL_GLOBAL((256), barrier_never_full, float* out, const float* in) {
   if (warp() == 0) barrier_sync(1, Right ? 32 : 64);  // <- barrier_never_full
   out[threadIdx.x] = in[threadIdx.x];
 }
 
 template <bool Right>
-__global__ void mbarrier_missing_arrival(float* out, const float* in) {
+DOPPEL_GLOBAL((256), mbarrier_missing_arrival, float* out, const float* in) {
   DOPPEL_SHARED(MBarrier, full, [1]);
   if (threadIdx.x == 0) mbarrier_init(full[0], 32);
   __syncthreads();
@@ -210,7 +210,7 @@ __global__ void mbarrier_missing_arrival(float* out, const float* in) {
 }
 
 template <bool Right>
-__global__ void mbarrier_not_made(float* out, const float* in) {
+DOPPEL_GLOBAL((256), mbarrier_not_made, float* out, const float* in) {
   DOPPEL_SHARED(MBarrier, full, [1]);
   if (Right && threadIdx.x == 0) mbarrier_init(full[0], 32);
   if (!Right && threadIdx.x == 0) full[0].state = 0;
@@ -221,26 +221,26 @@ __global__ void mbarrier_not_made(float* out, const float* in) {
 }
 
 template <bool Right>
-__global__ void not_in_mask(float* out, const float* in) {
+DOPPEL_GLOBAL((256), not_in_mask, float* out, const float* in) {
   out[lane()] = __shfl_xor_sync(Right ? kAllLanes : 0x7FFFFFFFu, in[lane()], 1);  // <- not_in_mask
 }
 
 // ---- misaligned vectors ---------------------------------------------------------------------------------------------
 
 template <bool Right>
-__global__ void misaligned_load(float* out, const float* in) {
+DOPPEL_GLOBAL((256), misaligned_load, float* out, const float* in) {
   const float4 v = load_vector<float4>(in + (Right ? 4 : 2));  // <- misaligned_load
   out[threadIdx.x] = v.x + v.w;
 }
 
 template <bool Right>
-__global__ void misaligned_cast(float* out, const float* in) {
+DOPPEL_GLOBAL((256), misaligned_cast, float* out, const float* in) {
   const float2 v = *reinterpret_cast<const float2*>(in + (Right ? 2 : 1));  // <- misaligned_cast
   out[threadIdx.x] = v.x + v.y;
 }
 
 template <bool Right>
-__global__ void misaligned_copy(float* out, const float* in) {
+DOPPEL_GLOBAL((256), misaligned_copy, float* out, const float* in) {
   DOPPEL_SHARED(float4, tile, [2]);
   copy_async<16>(&tile[0], in + (Right ? 4 : 1));  // <- misaligned_copy
   copy_async_commit();
@@ -249,7 +249,7 @@ __global__ void misaligned_copy(float* out, const float* in) {
 }
 
 template <bool Right>
-__global__ void misaligned_row(float* out, const float* in) {
+DOPPEL_GLOBAL((256), misaligned_row, float* out, const float* in) {
   DOPPEL_SHARED(float4, tile, [9]);
   if (lane() < 9) tile[lane()] = load_vector<float4>(in);
   __syncwarp();
@@ -261,7 +261,7 @@ __global__ void misaligned_row(float* out, const float* in) {
 // ---- asynchronous copies --------------------------------------------------------------------------------------------
 
 template <bool Right>
-__global__ void copy_without_wait(float* out, const float* in) {
+DOPPEL_GLOBAL((256), copy_without_wait, float* out, const float* in) {
   DOPPEL_SHARED(float, tile, [32]);
   copy_async<4>(&tile[lane()], in + lane());
   copy_async_commit();
@@ -271,7 +271,7 @@ __global__ void copy_without_wait(float* out, const float* in) {
 
 // Two groups under way, and the wait lets one more go on than it may.
 template <bool Right>
-__global__ void one_group_too_few(float* out, const float* in) {
+DOPPEL_GLOBAL((256), one_group_too_few, float* out, const float* in) {
   DOPPEL_SHARED(float, tile, [2][32]);
   for (int i = 0; i < 2; ++i) {
     copy_async<4>(&tile[i][lane()], in + 32 * i + lane());
@@ -283,7 +283,7 @@ __global__ void one_group_too_few(float* out, const float* in) {
 
 // The wait is for the thread's own copies; those of others take a barrier after it.
 template <bool Right>
-__global__ void barrier_before_wait(float* out, const float* in) {
+DOPPEL_GLOBAL((256), barrier_before_wait, float* out, const float* in) {
   DOPPEL_SHARED(float, tile, [32]);
   copy_async<4>(&tile[lane()], in + lane());
   copy_async_commit();
@@ -295,7 +295,7 @@ __global__ void barrier_before_wait(float* out, const float* in) {
 
 // The next copy is issued while others still read.
 template <bool Right>
-__global__ void copy_over_readers(float* out, const float* in) {
+DOPPEL_GLOBAL((256), copy_over_readers, float* out, const float* in) {
   DOPPEL_SHARED(float, tile, [32]);
   float sum = 0;
   for (int i = 0; i < 2; ++i) {
@@ -312,12 +312,12 @@ __global__ void copy_over_readers(float* out, const float* in) {
 // ---- global memory --------------------------------------------------------------------------------------------------
 
 template <bool Right>
-__global__ void blocks_write_same(float* out, const float* in) {
+DOPPEL_GLOBAL((256), blocks_write_same, float* out, const float* in) {
   out[Right ? blockIdx.x * 32 + threadIdx.x : blockIdx.x + threadIdx.x] = in[threadIdx.x];  // <- blocks_write_same
 }
 
 template <bool Right>
-__global__ void reads_other_block(float* out, const float* in) {
+DOPPEL_GLOBAL((256), reads_other_block, float* out, const float* in) {
   const int i = int(blockIdx.x * 32 + threadIdx.x);
   out[i] = in[i];
   if (Right || i == 0 || threadIdx.x != 0) return;
@@ -325,7 +325,7 @@ __global__ void reads_other_block(float* out, const float* in) {
 }
 
 template <bool Right>
-__global__ void global_in_block(float* out, const float* in) {
+DOPPEL_GLOBAL((256), global_in_block, float* out, const float* in) {
   out[threadIdx.x] = in[threadIdx.x];
   if (Right) __syncthreads();
   out[512 + threadIdx.x] = out[threadIdx.x ^ 32];  // <- global_in_block
@@ -333,7 +333,7 @@ __global__ void global_in_block(float* out, const float* in) {
 
 // The block that comes last adds up what the others wrote; without their fences it may not see it.
 template <bool Right>
-__global__ void last_without_fence(float* out, const float* in, unsigned* counters) {
+DOPPEL_GLOBAL((256), last_without_fence, float* out, const float* in, unsigned* counters) {
   out[blockIdx.x] = in[blockIdx.x];
   if (Right) __threadfence();
   if (atomicAdd(counters, 1u) != gridDim.x - 1) return;
@@ -343,7 +343,7 @@ __global__ void last_without_fence(float* out, const float* in, unsigned* counte
 }
 
 template <bool Right>
-__global__ void plain_counter(float* out, const float* in, unsigned* counters) {
+DOPPEL_GLOBAL((256), plain_counter, float* out, const float* in, unsigned* counters) {
   if (Right)
     atomicAdd(counters, 1u);
   else
@@ -352,7 +352,7 @@ __global__ void plain_counter(float* out, const float* in, unsigned* counters) {
 }
 
 template <bool Right>
-__global__ void writes_input(float* out, const float* in) {
+DOPPEL_GLOBAL((256), writes_input, float* out, const float* in) {
   float* p = Right ? out : const_cast<float*>(in);
   p[threadIdx.x] = 1;  // <- writes_input
 }
@@ -360,7 +360,12 @@ __global__ void writes_input(float* out, const float* in) {
 // ---- launches -------------------------------------------------------------------------------------------------------
 
 template <bool Right>
-__global__ void static_too_large(float* out, const float* in) {
+DOPPEL_GLOBAL((Right ? 64 : 32, 2), beyond_bounds, float* out, const float* in) {
+  out[threadIdx.x] = in[threadIdx.x];
+}
+
+template <bool Right>
+DOPPEL_GLOBAL((256), static_too_large, float* out, const float* in) {
   DOPPEL_SHARED(float, tile, [Right ? 12 * 1024 : 13 * 1024]);
   tile[threadIdx.x] = in[threadIdx.x];
   out[threadIdx.x] = tile[threadIdx.x];
@@ -420,6 +425,7 @@ std::vector<Planted> planted() {
       PLANT(plain_counter, Defect::global_race, true, 4, 1, 0, g.counters),
       PLANT(writes_input, Defect::write_to_input, true, 1, 32, 0),
       PLANT(static_too_large, Defect::launch, false, 1, 32, 0),
+      PLANT(beyond_bounds, Defect::launch, false, 1, 64, 0),
   };
 #undef PLANT
 }

@@ -40,7 +40,7 @@ __device__ void multiply(float (&d)[64], const unsigned char* tile) {
 // ---- copies ---------------------------------------------------------------------------------------------------------
 
 template <bool Right>
-__global__ void box_not_waited_for(float* out, const float*, const TensorMap map) {
+DOPPEL_GLOBAL((160), box_not_waited_for, float* out, const float*, const TensorMap map) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   DOPPEL_SHARED(MBarrier, full, [1]);
   make_barrier(full[0]);
@@ -51,7 +51,7 @@ __global__ void box_not_waited_for(float* out, const float*, const TensorMap map
 }
 
 template <bool Right>
-__global__ void too_many_bytes_expected(float* out, const float*, const TensorMap map) {
+DOPPEL_GLOBAL((160), too_many_bytes_expected, float* out, const float*, const TensorMap map) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   DOPPEL_SHARED(MBarrier, full, [1]);
   make_barrier(full[0]);
@@ -64,7 +64,7 @@ __global__ void too_many_bytes_expected(float* out, const float*, const TensorMa
 }
 
 template <bool Right>
-__global__ void too_few_bytes_expected(float* out, const float*, const TensorMap map) {
+DOPPEL_GLOBAL((160), too_few_bytes_expected, float* out, const float*, const TensorMap map) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   DOPPEL_SHARED(MBarrier, full, [1]);
   make_barrier(full[0]);
@@ -77,7 +77,7 @@ __global__ void too_few_bytes_expected(float* out, const float*, const TensorMap
 }
 
 template <bool Right>
-__global__ void barrier_not_fenced(float* out, const float*, const TensorMap map) {
+DOPPEL_GLOBAL((160), barrier_not_fenced, float* out, const float*, const TensorMap map) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   DOPPEL_SHARED(MBarrier, full, [1]);
   if (threadIdx.x == 0) {
@@ -92,7 +92,7 @@ __global__ void barrier_not_fenced(float* out, const float*, const TensorMap map
 }
 
 template <bool Right>
-__global__ void box_misaligned(float* out, const float*, const TensorMap map) {
+DOPPEL_GLOBAL((160), box_misaligned, float* out, const float*, const TensorMap map) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   DOPPEL_SHARED(MBarrier, full, [1]);
   make_barrier(full[0]);
@@ -107,7 +107,7 @@ __global__ void box_misaligned(float* out, const float*, const TensorMap map) {
 
 // The fifth warp's copy is on its way while the warpgroup already multiplies.
 template <bool Right>
-__global__ void operand_not_waited_for(float* out, const float*, const TensorMap map) {
+DOPPEL_GLOBAL((160), operand_not_waited_for, float* out, const float*, const TensorMap map) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   DOPPEL_SHARED(MBarrier, full, [1]);
   unsigned char* const tile = wgmma_aligned(bytes);
@@ -126,7 +126,7 @@ __global__ void operand_not_waited_for(float* out, const float*, const TensorMap
 
 // The next tile overwrites an operand that the product still reads.
 template <bool Right>
-__global__ void operand_overwritten(float* out, const float*, const TensorMap map) {
+DOPPEL_GLOBAL((160), operand_overwritten, float* out, const float*, const TensorMap map) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   DOPPEL_SHARED(MBarrier, full, [1]);
   unsigned char* const tile = wgmma_aligned(bytes);
@@ -145,7 +145,7 @@ __global__ void operand_overwritten(float* out, const float*, const TensorMap ma
 }
 
 template <bool Right>
-__global__ void sums_read_early(float* out, const float*, const TensorMap map) {
+DOPPEL_GLOBAL((160), sums_read_early, float* out, const float*, const TensorMap map) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   DOPPEL_SHARED(MBarrier, full, [1]);
   unsigned char* const tile = wgmma_aligned(bytes);
@@ -159,7 +159,7 @@ __global__ void sums_read_early(float* out, const float*, const TensorMap map) {
 
 // The older group is over, the younger one, of the same sums, is not.
 template <bool Right>
-__global__ void group_too_few(float* out, const float*, const TensorMap map) {
+DOPPEL_GLOBAL((160), group_too_few, float* out, const float*, const TensorMap map) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   DOPPEL_SHARED(MBarrier, full, [1]);
   unsigned char* const tile = wgmma_aligned(bytes);
@@ -173,7 +173,7 @@ __global__ void group_too_few(float* out, const float*, const TensorMap map) {
 }
 
 template <bool Right>
-__global__ void sums_never_waited_for(float* out, const float*, const TensorMap map) {
+DOPPEL_GLOBAL((160), sums_never_waited_for, float* out, const float*, const TensorMap map) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   DOPPEL_SHARED(MBarrier, full, [1]);
   unsigned char* const tile = wgmma_aligned(bytes);
@@ -187,7 +187,7 @@ __global__ void sums_never_waited_for(float* out, const float*, const TensorMap 
 }
 
 template <bool Right>
-__global__ void no_wgmma_fence(float* out, const float*, const TensorMap map) {
+DOPPEL_GLOBAL((160), no_wgmma_fence, float* out, const float*, const TensorMap map) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   DOPPEL_SHARED(MBarrier, full, [1]);
   unsigned char* const tile = wgmma_aligned(bytes);
@@ -202,7 +202,7 @@ __global__ void no_wgmma_fence(float* out, const float*, const TensorMap map) {
 
 // Between two products the thread changes a sum.
 template <bool Right>
-__global__ void sums_touched(float* out, const float*, const TensorMap map) {
+DOPPEL_GLOBAL((160), sums_touched, float* out, const float*, const TensorMap map) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   DOPPEL_SHARED(MBarrier, full, [1]);
   unsigned char* const tile = wgmma_aligned(bytes);
@@ -219,7 +219,7 @@ __global__ void sums_touched(float* out, const float*, const TensorMap map) {
 }
 
 template <bool Right>
-__global__ void three_warps(float* out, const float*, const TensorMap map) {
+DOPPEL_GLOBAL((160), three_warps, float* out, const float*, const TensorMap map) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   DOPPEL_SHARED(MBarrier, full, [1]);
   unsigned char* const tile = wgmma_aligned(bytes);
@@ -232,7 +232,7 @@ __global__ void three_warps(float* out, const float*, const TensorMap map) {
 }
 
 template <bool Right>
-__global__ void operands_differ(float* out, const float*, const TensorMap map) {
+DOPPEL_GLOBAL((160), operands_differ, float* out, const float*, const TensorMap map) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   DOPPEL_SHARED(MBarrier, full, [1]);
   unsigned char* const tile = wgmma_aligned(bytes);
@@ -247,7 +247,7 @@ __global__ void operands_differ(float* out, const float*, const TensorMap map) {
 }
 
 template <bool Right>
-__global__ void pattern_misaligned(float* out, const float*, const TensorMap map) {
+DOPPEL_GLOBAL((160), pattern_misaligned, float* out, const float*, const TensorMap map) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   DOPPEL_SHARED(MBarrier, full, [1]);
   unsigned char* const tile = wgmma_aligned(bytes);
@@ -263,7 +263,7 @@ __global__ void pattern_misaligned(float* out, const float*, const TensorMap map
 
 // Operands by ordinary stores.
 template <bool Right>
-__global__ void no_proxy_fence(float* out, const float*, const TensorMap) {
+DOPPEL_GLOBAL((160), no_proxy_fence, float* out, const float*, const TensorMap) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   unsigned char* const tile = wgmma_aligned(bytes);
   for (int i = int(threadIdx.x); i < kTileBytes / 4; i += 128) reinterpret_cast<float*>(tile)[i] = 0;

@@ -1,6 +1,7 @@
 #include "emulator/hopper.h"
 
 #include "kernels/device/device.h"
+#include "kernels/device/tma.h"
 #include "kernels/device/wgmma.h"
 
 namespace doppel::testing {
@@ -32,14 +33,14 @@ __device__ void bring(Bf16* out, unsigned char* tile, int rows, Load&& load) {
   copy_out(out, tile, rows);
 }
 
-__global__ void tiles(Bf16* out, DOPPEL_GRID_CONSTANT const TensorMap map, int rows, int c, int j, int k) {
+DOPPEL_GLOBAL((64), tiles, Bf16* out, DOPPEL_GRID_CONSTANT const TensorMap map, int rows, int c, int j, int k) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   unsigned char* const tile = wgmma_aligned(bytes);
   bring(out, tile, rows, [&](MBarrier& full) { tma_load(tile, map, {c, j, k}, full); });
 }
 
-__global__ void pixels(Bf16* out, DOPPEL_GRID_CONSTANT const TensorMap map, int rows, int c, int x, int y, int n,
-                       int right, int down) {
+DOPPEL_GLOBAL((64), pixels, Bf16* out, DOPPEL_GRID_CONSTANT const TensorMap map, int rows, int c, int x, int y, int n,
+              int right, int down) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   unsigned char* const tile = wgmma_aligned(bytes);
   bring(out, tile, rows, [&](MBarrier& full) { tma_load_im2col(tile, map, {c, x, y, n}, right, down, full); });
@@ -47,8 +48,8 @@ __global__ void pixels(Bf16* out, DOPPEL_GRID_CONSTANT const TensorMap map, int 
 
 // Two groups of four products each: the second adds to the first without a wait between.
 template <int N, bool AAcross, bool BAcross>
-__global__ void __launch_bounds__(128, 1)
-    products(float* out, DOPPEL_GRID_CONSTANT const TensorMap a_map, DOPPEL_GRID_CONSTANT const TensorMap b_map) {
+DOPPEL_GLOBAL((128, 1), products, float* out, DOPPEL_GRID_CONSTANT const TensorMap a_map,
+              DOPPEL_GRID_CONSTANT const TensorMap b_map) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   DOPPEL_SHARED(MBarrier, full, [1]);
   unsigned char* const a = wgmma_aligned(bytes);

@@ -6,17 +6,17 @@
 namespace doppel::testing {
 namespace {
 
-__global__ void indices(int* out) {
+DOPPEL_GLOBAL((1024), indices, int* out) {
   const int threads = int(blockDim.x * blockDim.y * blockDim.z);
   out[int(blockIdx.x) * threads + thread_number()] = int(1000 * blockIdx.x) + thread_number();
 }
 
-__global__ void __launch_bounds__(256) block_sums(float* out, const float* x) {
+DOPPEL_GLOBAL((256), block_sums, float* out, const float* x) {
   const float sum = block_sum<256>(x[blockIdx.x * 256 + threadIdx.x]);
   if (threadIdx.x == 0) out[blockIdx.x] = sum;
 }
 
-__global__ void warps(uint32_t* out, const uint32_t* x) {
+DOPPEL_GLOBAL((1024), warps, uint32_t* out, const uint32_t* x) {
   const int i = lane();
   const uint32_t v = x[i];
   out[0 * 32 + i] = __shfl_sync(kAllLanes, v, 3);
@@ -31,7 +31,7 @@ __global__ void warps(uint32_t* out, const uint32_t* x) {
 
 constexpr int kTiles = 8;
 
-__global__ void pipeline_barriers(float* out, const float* x) {
+DOPPEL_GLOBAL((1024), pipeline_barriers, float* out, const float* x) {
   DOPPEL_SHARED(float, tile, [2][32]);
   // Barrier 1 + s: tile s is full; 3 + s: it is empty.
   if (warp() == 0) {
@@ -51,7 +51,7 @@ __global__ void pipeline_barriers(float* out, const float* x) {
   }
 }
 
-__global__ void pipeline_mbarriers(float* out, const float* x) {
+DOPPEL_GLOBAL((1024), pipeline_mbarriers, float* out, const float* x) {
   DOPPEL_SHARED(float, tile, [2][32]);
   DOPPEL_SHARED(MBarrier, full, [2]);
   DOPPEL_SHARED(MBarrier, empty, [2]);
@@ -77,7 +77,7 @@ __global__ void pipeline_mbarriers(float* out, const float* x) {
   }
 }
 
-__global__ void pipeline_bulk(float* out, const float* x) {
+DOPPEL_GLOBAL((1024), pipeline_bulk, float* out, const float* x) {
   DOPPEL_SHARED(uint4, tile, [2][8]);
   DOPPEL_SHARED(MBarrier, full, [2]);
   DOPPEL_SHARED(MBarrier, empty, [2]);
@@ -105,7 +105,7 @@ __global__ void pipeline_bulk(float* out, const float* x) {
   }
 }
 
-__global__ void mma_bf16(float* d, const Bf16* a, const Bf16* b, const float* c) {
+DOPPEL_GLOBAL((1024), mma_bf16, float* d, const Bf16* a, const Bf16* b, const float* c) {
   DOPPEL_SHARED(uint4, tile_a, [16][2]);  // 16-byte rows of 8 elements
   DOPPEL_SHARED(uint4, tile_b, [16]);
   const int l = lane(), g = l / 4, t = l % 4;
@@ -123,7 +123,7 @@ __global__ void mma_bf16(float* d, const Bf16* a, const Bf16* b, const float* c)
   d[(g + 8) * 8 + 2 * t + 1] = f[3];
 }
 
-__global__ void mma_tf32(float* d, const float* a, const float* b, const float* c) {
+DOPPEL_GLOBAL((1024), mma_tf32, float* d, const float* a, const float* b, const float* c) {
   const int g = lane() / 4, t = lane() % 4;
   const uint32_t fa[4] = {to_tf32(a[g * 8 + t]), to_tf32(a[(g + 8) * 8 + t]), to_tf32(a[g * 8 + t + 4]),
                           to_tf32(a[(g + 8) * 8 + t + 4])};
@@ -137,7 +137,7 @@ __global__ void mma_tf32(float* d, const float* a, const float* b, const float* 
 }
 
 template <int Count, bool Transposed>
-__global__ void matrices(uint32_t* out, const Bf16* x) {
+DOPPEL_GLOBAL((1024), matrices, uint32_t* out, const Bf16* x) {
   DOPPEL_SHARED(uint4, rows, [32]);
   rows[lane()] = load_vector<uint4>(x + lane() * 8);
   __syncwarp();
@@ -147,7 +147,7 @@ __global__ void matrices(uint32_t* out, const Bf16* x) {
 }
 
 template <int Bytes>
-__global__ void copies(float* out, const float* x, int valid) {
+DOPPEL_GLOBAL((1024), copies, float* out, const float* x, int valid) {
   DOPPEL_SHARED(uint4, tile, [32]);
   float* values = reinterpret_cast<float*>(&tile[0]);
   constexpr int kEach = Bytes / 4;
@@ -161,7 +161,7 @@ __global__ void copies(float* out, const float* x, int valid) {
   for (int i = int(threadIdx.x); i < 128; i += 32) out[i] = values[i];
 }
 
-__global__ void copy_timing(float* early, float* late, const float* x) {
+DOPPEL_GLOBAL((1024), copy_timing, float* early, float* late, const float* x) {
   DOPPEL_SHARED(float, tile, [2][32]);
   tile[0][lane()] = tile[1][lane()] = -1;
   copy_async<4>(&tile[0][lane()], x + lane());
@@ -175,14 +175,14 @@ __global__ void copy_timing(float* early, float* late, const float* x) {
   late[lane()] = tile[1][lane()];
 }
 
-__global__ void atomics(unsigned* count, int* low, int* high, const int* x) {
+DOPPEL_GLOBAL((1024), atomics, unsigned* count, int* low, int* high, const int* x) {
   const int v = x[blockIdx.x * blockDim.x + threadIdx.x];
   atomicAdd(count, 1u);
   atomicMin(low, v);
   atomicMax(high, v);
 }
 
-__global__ void __launch_bounds__(64) last_block(float* last, float* partial, unsigned* count, const float* x) {
+DOPPEL_GLOBAL((64), last_block, float* last, float* partial, unsigned* count, const float* x) {
   DOPPEL_SHARED(bool, is_last, [1]);
   const float sum = block_sum<64>(x[blockIdx.x * 64 + threadIdx.x]);
   if (threadIdx.x == 0) {
@@ -198,7 +198,7 @@ __global__ void __launch_bounds__(64) last_block(float* last, float* partial, un
   if (threadIdx.x == 0) last[0] = total;
 }
 
-__global__ void poison(float* out) {
+DOPPEL_GLOBAL((1024), poison, float* out) {
   DOPPEL_SHARED(float, fixed, [4]);
   DOPPEL_SHARED_DYNAMIC(bytes);
   float* dynamic = reinterpret_cast<float*>(bytes);
@@ -207,7 +207,7 @@ __global__ void poison(float* out) {
   dynamic[0] = fixed[0] = 1;
 }
 
-__global__ void shared(float* out) {
+DOPPEL_GLOBAL((1024), shared, float* out) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   bytes[0] = 1;
   if (threadIdx.x == 0) out[0] = float(bytes[0]);

@@ -46,6 +46,9 @@ TEST_CASE("the limits of grids and blocks", "[emulator]") {
   CHECK(launch_problem({{1, 1, 1}, {1, 1, 65}, 0}, a) != "");
   CHECK(launch_problem({{1, 1, 1}, {32, 32, 1}, 0}, a) == "");
   CHECK(launch_problem({{1, 1, 1}, {32, 33, 1}, 0}, a) == "1056 threads in a block, at most 1024 on sm_80");
+  const std::string beyond = "64 threads in a block, at most 32 by its __launch_bounds__";
+  CHECK(launch_problem({{1, 1, 1}, {8, 4, 1}, 0, 32}, a) == "");
+  CHECK(launch_problem({{1, 1, 1}, {8, 4, 2}, 0, 32}, a) == beyond);
   CHECK(architecture(75).sm == 80);
   CHECK(architecture(87).sm == 86);
   CHECK(architecture(100).sm == 90);

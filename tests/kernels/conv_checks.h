@@ -92,8 +92,20 @@ inline std::vector<Conv2d> in_all_types(Conv2d conv) {
   return all;
 }
 
-inline void check_conv(const Conv2d& conv, const std::vector<Epilogue>& epilogues, uint64_t seed, Stream stream) {
-  for (const Conv2d& typed : in_all_types(conv)) check_epilogues(typed, epilogues, seed, stream);
+// On the CPU and on the card if there is one, in every combination of types.
+inline void check_fast(const Conv2d& conv, const std::vector<Epilogue>& epilogues, uint64_t seed) {
+  on_fast_backends([&](Stream stream) {
+    for (const Conv2d& typed : in_all_types(conv)) check_epilogues(typed, epilogues, seed, stream);
+  });
+}
+
+// There and on the emulator; each type in another of the emulator's orders: that the orders give the same bits is a
+// test of its own.
+inline void check_everywhere(const Conv2d& conv, const std::vector<Epilogue>& epilogues, uint64_t seed) {
+  int order = 0;
+  for (const Conv2d& typed : in_all_types(conv))
+    on_emulator(emulator::Order(order++ % 3), [&](Stream s) { check_epilogues(typed, epilogues, seed, s); });
+  if (!emulator::checked()) check_fast(conv, epilogues, seed);
 }
 
 inline const std::vector<Epilogue> kAll = {kPlain, kLeaky, kSigmoid, kUp, kShuffle, kSigmoidShuffle};

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "backends.h"
 #include "kernels/dtype.h"
 #include "kernels/emulator/emulator.h"
 #include "kernels/philox.h"
@@ -162,6 +163,7 @@ class Values {
 // Calls body(stream) for the emulator, with blocks and warps in one order.
 template <typename Body>
 void on_emulator(emulator::Order order, Body&& body) {
+  if (!backend_wanted("emulator")) return;
   constexpr const char* kNames[] = {"forward", "reverse", "shuffled"};
   INFO("on the emulator, order " << kNames[int(order)]);
   const emulator::Options before = emulator::options();
@@ -180,7 +182,7 @@ void on_emulator(Body&& body) {
 // Calls body(stream) for the card if there is one.
 template <typename Body>
 void on_card(Body&& body) {
-  if (!card_present() || emulator::checked()) return;
+  if (!card_present() || emulator::checked() || !backend_wanted("cuda")) return;
   INFO("on the card");
   body(Stream{Device::cuda});
 }
@@ -188,7 +190,7 @@ void on_card(Body&& body) {
 // Calls body(stream) for the CPU, the emulator, and the card if there is one. On the checked build: for the emulator.
 template <typename Body>
 void on_backends(Body&& body) {
-  if (!emulator::checked()) {
+  if (!emulator::checked() && backend_wanted("cpu")) {
     INFO("on the CPU");
     body(Stream{Device::cpu});
   }
@@ -199,7 +201,7 @@ void on_backends(Body&& body) {
 // The same without the emulator, for what would take it minutes.
 template <typename Body>
 void on_fast_backends(Body&& body) {
-  {
+  if (backend_wanted("cpu")) {
     INFO("on the CPU");
     body(Stream{Device::cpu});
   }

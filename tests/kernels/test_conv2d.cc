@@ -1,5 +1,5 @@
-// Convolution against the double-precision reference, over shapes, types and epilogues: on the CPU, and on the card if
-// there is one (test_conv2d_emulator.cc has what the emulator runs).
+// Convolution against the double-precision reference, over shapes, types and epilogues: on the CPU, on the card if
+// there is one, and small shapes on the emulator. (test_conv2d_emulator.cc has what only the CUDA kernels have.)
 #include "kernels/conv_checks.h"
 
 using namespace doppel;
@@ -7,22 +7,45 @@ using namespace doppel::testing;
 
 namespace {
 
-void check_fast(const Conv2d& conv, const std::vector<Epilogue>& epilogues, uint64_t seed) {
-  on_fast_backends([&](Stream stream) { check_conv(conv, epilogues, seed, stream); });
+struct Layer {
+  Conv2d conv;
+  Epilogue epilogue;
+};
+
+// The layers of the first autoencoder on pictures of `size` (a multiple of 16), of which the first has `width` filters.
+std::vector<Layer> first_autoencoder(int width, int size) {
+  std::vector<Layer> layers;
+  int c = 3, k = width, at = size;
+  for (int i = 0; i < 4; ++i, c = k, k *= 2, at /= 2)
+    layers.push_back({make_conv(2, at, at, c, k, 5, 5, 2, Padding::same), kLeaky});
+  for (c = 4 * width; at < size; c /= 2, at *= 2)
+    layers.push_back({make_conv(2, at, at, c, 2 * c, 3, 3, 1, Padding::symmetric), kUp});
+  layers.push_back({make_conv(2, size, size, c, 3, 5, 5, 1, Padding::symmetric), kSigmoid});
+  return layers;
 }
 
 }  // namespace
 
-TEST_CASE("conv2d: minimal shapes", "[conv2d]") {
-  check_fast(make_conv(1, 1, 1, 1, 1, 1, 1, 1, Padding::none), kAll, 1);
-  check_fast(make_conv(1, 1, 1, 1, 4, 1, 1, 2, Padding::none), kAll, 2);
-  check_fast(make_conv(1, 1, 1, 3, 4, 5, 5, 2, Padding::same), kAll, 3);  // the filter is larger than the picture
-  check_fast(make_conv(1, 2, 2, 3, 4, 5, 5, 1, Padding::symmetric), kAll, 4);
-  check_fast(make_conv(1, 3, 3, 16, 3, 3, 3, 1, Padding::none), kAll, 5);  // one output pixel
+TEST_CASE("conv2d: minimal shapes", "[conv2d][emulator]") {
+  check_everywhere(make_conv(1, 1, 1, 1, 1, 1, 1, 1, Padding::none), kAll, 1);
+  check_everywhere(make_conv(1, 1, 1, 1, 4, 1, 1, 2, Padding::none), kAll, 2);
+  check_everywhere(make_conv(1, 1, 1, 3, 4, 5, 5, 2, Padding::same), kAll, 3);  // the filter is larger than the picture
+  check_everywhere(make_conv(1, 2, 2, 3, 4, 5, 5, 1, Padding::symmetric), kAll, 4);
+  check_everywhere(make_conv(1, 3, 3, 16, 3, 3, 3, 1, Padding::none), kAll, 5);  // one output pixel
+  check_everywhere(make_conv(1, 3, 3, 16, 5, 3, 3, 1, Padding::none), kAll, 6);
 }
 
-TEST_CASE("conv2d: odd and prime shapes", "[conv2d]") {
-  uint64_t seed = 10;
+TEST_CASE("conv2d: odd shapes", "[conv2d][emulator]") {
+  check_everywhere(make_conv(1, 7, 11, 5, 12, 3, 3, 1, Padding::same), {kUp, kSigmoid}, 10);
+  check_everywhere(make_conv(2, 9, 7, 17, 6, 5, 5, 2, Padding::same), {kLeaky}, 11);
+  check_everywhere(make_conv(3, 5, 6, 16, 16, 1, 1, 1, Padding::none), {kShuffle, kSigmoidShuffle}, 12);
+  check_everywhere(make_conv(1, 7, 4, 8, 20, 1, 1, 2, Padding::symmetric), {kPlain}, 13);  // phases without a tap
+  check_everywhere(make_conv(5, 6, 5, 33, 13, 5, 1, 2, Padding::symmetric), {kLeaky}, 14);
+  check_everywhere(make_conv(1, 9, 8, 6, 8, 3, 7, 1, Padding::symmetric), {kSigmoid}, 15);
+}
+
+TEST_CASE("conv2d: odd and prime shapes with every stride, padding and epilogue", "[conv2d]") {
+  uint64_t seed = 20;
   for (const int stride : {1, 2})
     for (const Padding padding : {Padding::same, Padding::symmetric, Padding::none}) {
       check_fast(make_conv(1, 7, 11, 5, 12, 3, 3, stride, padding), kAll, ++seed);
@@ -34,25 +57,22 @@ TEST_CASE("conv2d: odd and prime shapes", "[conv2d]") {
     }
 }
 
-TEST_CASE("conv2d: unequal paddings", "[conv2d]") {
+TEST_CASE("conv2d: unequal paddings", "[conv2d][emulator]") {
   Conv2d conv = make_conv(2, 6, 7, 5, 8, 5, 3, 1, Padding::none);
   conv.pad_top = 4, conv.pad_bottom = 1, conv.pad_left = 0, conv.pad_right = 2;
-  check_fast(conv, kAll, 60);
+  check_everywhere(conv, kAll, 60);
   conv.stride = 2;
-  check_fast(conv, kAll, 61);
+  check_everywhere(conv, kAll, 61);
 }
 
-TEST_CASE("conv2d: the first autoencoder's layers at reduced width", "[conv2d]") {
-  const Padding same = Padding::same, symmetric = Padding::symmetric;
-  check_fast(make_conv(2, 64, 64, 3, 16, 5, 5, 2, same), {kLeaky}, 70);
-  check_fast(make_conv(2, 32, 32, 16, 32, 5, 5, 2, same), {kLeaky}, 71);
-  check_fast(make_conv(2, 16, 16, 32, 64, 5, 5, 2, same), {kLeaky}, 72);
-  check_fast(make_conv(2, 8, 8, 64, 64, 5, 5, 2, same), {kLeaky}, 73);
-  check_fast(make_conv(4, 4, 4, 64, 128, 3, 3, 1, symmetric), {kUp}, 74);
-  check_fast(make_conv(2, 8, 8, 32, 64, 3, 3, 1, symmetric), {kUp}, 75);
-  check_fast(make_conv(2, 16, 16, 16, 32, 3, 3, 1, symmetric), {kUp}, 76);
-  check_fast(make_conv(2, 32, 32, 8, 16, 3, 3, 1, symmetric), {kUp}, 77);
-  check_fast(make_conv(2, 64, 64, 4, 3, 5, 5, 1, symmetric), {kSigmoid}, 78);
+TEST_CASE("conv2d: the first autoencoder's layers at a 32nd of the width", "[conv2d][emulator]") {
+  uint64_t seed = 70;
+  for (const Layer& layer : first_autoencoder(4, 16)) check_everywhere(layer.conv, {layer.epilogue}, ++seed);
+}
+
+TEST_CASE("conv2d: the first autoencoder's layers at an eighth of the width", "[conv2d]") {
+  uint64_t seed = 80;
+  for (const Layer& layer : first_autoencoder(16, 64)) check_fast(layer.conv, {layer.epilogue}, ++seed);
 }
 
 TEST_CASE("conv2d: SAME padding is TensorFlow's", "[conv2d]") {
@@ -124,17 +144,19 @@ TEST_CASE("conv2d: every run gives the same bits, and the bias gradient on every
   }
 }
 
-TEST_CASE("conv2d: a value that is not finite reaches the outputs that read it", "[conv2d]") {
+TEST_CASE("conv2d: a value that is not finite reaches the outputs that read it", "[conv2d][emulator]") {
   Conv2d conv = make_conv(1, 9, 9, 16, 8, 3, 3, 1, Padding::same);
   for (const DType type : {DType::f32, DType::bf16})
     for (const Epilogue& epilogue : {kPlain, kLeaky, kSigmoid, kUp}) {
       conv.type = conv.out_type = type;
       INFO(describe(conv, epilogue));
-      ConvRun run(conv, epilogue, 90);
-      run.x.set((4 * 9 + 4) * 16 + 3, double(NAN));
-      run.fprop();
-      int spoilt = 0;
-      for (int64_t i = 0; i < run.y.count(); ++i) spoilt += !std::isfinite(run.y[i]);
-      CHECK(spoilt == 9 * 8);  // 3 x 3 pixels, all channels
+      on_backends([&](Stream stream) {
+        ConvRun run(conv, epilogue, 90, stream);
+        run.x.set((4 * 9 + 4) * 16 + 3, double(NAN));
+        run.fprop();
+        int spoilt = 0;
+        for (int64_t i = 0; i < run.y.count(); ++i) spoilt += !std::isfinite(run.y[i]);
+        CHECK(spoilt == 9 * 8);  // 3 x 3 pixels, all channels
+      });
     }
 }

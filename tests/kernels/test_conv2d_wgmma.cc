@@ -124,11 +124,13 @@ TEST_CASE("conv2d by wgmma: where it is offered", "[conv2d][wgmma][emulator]") {
   CHECK(offered(conv) > 3 * 2);                                             // both tiles for each pass, and parts
   CHECK(is_mma(conv2d_choices(conv, Pass::fprop, stream).front().kernel));  // unasked, as before
   CHECK_NOTHROW(conv2d_workspace(chosen, kPlain, stream));
-  Conv2d odd = conv, single = conv;
+  Conv2d odd = conv, single = conv, grouped = conv;
   odd.c = 36;
+  grouped.groups = 2;
   single.type = single.out_type = DType::f32;
   CHECK(offered(odd) == 0);
   CHECK(offered(single) == 0);
+  CHECK(offered(grouped) == 0);
   ConvRun run(make_conv(1, 2, 2, 8, 8, 1, 1, 1, Padding::none), kPlain, 50, stream);
   Conv2d small = run.conv;
   small.type = small.out_type = DType::bf16;

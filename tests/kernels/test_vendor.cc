@@ -97,6 +97,17 @@ void compare_conv(const Layer& layer, DType type) {
     for (const Buffer* buffer : {&a, &r, &workspace}) CHECK(buffer->guards_intact());
   };
   void* scratch = workspace.data();
+  // By the layer's own choice, pass by pass.
+  Conv2d mixed = c;
+  mixed.kernels.dgrad = {KernelKind::vendor, 1};
+  const ConvWorkspace chosen = conv2d_workspace(mixed, layer.epilogue, kOwn);
+  CHECK(chosen.fprop == own.fprop);
+  CHECK(chosen.dgrad == theirs.dgrad);
+  CHECK(chosen.wgrad == own.wgrad);
+  Buffer by_choice(type, in), by_vendor(type, in);
+  conv2d_dgrad(by_choice.data(), dz.data(), w.data(), mixed, scratch, kOwn);
+  on_vendor::conv2d_dgrad(by_vendor.data(), dz.data(), w.data(), c, scratch, kOwn);
+  CHECK(by_choice.same_bits(by_vendor));
   compare(
       "fprop", c.out_type, out,
       [&](Buffer& y) { conv2d_fprop(y.data(), x.data(), w.data(), b.f32(), c, layer.epilogue, scratch, kOwn); },

@@ -1,6 +1,8 @@
 // The warp augmentation: what is drawn, how the target is fitted, and what is sampled.
 #include "kernels/warp.h"
 
+#include <deque>
+
 #include "kernels/harness.h"
 #include "kernels/reference.h"
 
@@ -319,6 +321,48 @@ TEST_CASE("warp_batch: without randomness the input is the target is the reduced
     CHECK(mismatch(input, want, allowed) == "");
     CHECK(mismatch(target, want, allowed) == "");
   });
+}
+
+TEST_CASE("a staged face is warped as it is in its set", "[warp][emulator]") {
+  Warp w;
+  w.people = 3, w.batch = 3, w.face_size = 24, w.out_size = 12;
+  const int64_t bytes = 24 * 24 * 3, count = int64_t(w.people) * w.batch * 12 * 12 * 3;
+  WarpFaces resident{};
+  std::deque<Values<uint8_t>> sets, staging;
+  for (int p = 0; p < w.people; ++p) {
+    resident.faces[p] = uint32_t(4 + p);
+    const std::vector<uint8_t> noise = noise_faces(4 + p, 24, uint64_t(p));
+    sets.emplace_back(int64_t(noise.size()));
+    std::copy(noise.begin(), noise.end(), sets.back().data());
+    resident.pixels[p] = sets.back().data();
+    staging.emplace_back(2 * w.batch * bytes);
+  }
+  WarpFaces staged = resident;
+  for (const int p : {0, 2}) staged.pixels[p] = staging[size_t(p)].data(), staged.staged[p] = true;
+
+  // A step that is even and one that is odd; what the other half holds must not matter.
+  for (const uint64_t step : {(uint64_t(1) << 40) + 6, (uint64_t(1) << 40) + 7}) {
+    INFO("step " << step);
+    for (const int p : {0, 2}) {
+      uint8_t* to = staging[size_t(p)].data();
+      std::fill_n(to, 2 * w.batch * bytes, uint8_t(7));
+      for (int b = 0; b < w.batch; ++b) {
+        const uint32_t sample = uint32_t(p * w.batch + b), face = drawn_face(5, step, sample, resident.faces[p]);
+        CHECK(face == draw_warp(w, 5, step, sample, resident.faces[p]).face);
+        std::copy_n(resident.pixels[p] + face * bytes, bytes, to + (int64_t(step % 2) * w.batch + b) * bytes);
+      }
+    }
+    Values<StepState> state(1);
+    state[0] = {5, step, 0, 0};
+    on_backends([&](Stream stream) {
+      Buffer input(DType::f32, count), target(DType::f32, count), input_staged(DType::f32, count),
+          target_staged(DType::f32, count);
+      warp_batch(input.f32(), target.f32(), resident, state.data(), w, stream);
+      warp_batch(input_staged.f32(), target_staged.f32(), staged, state.data(), w, stream);
+      CHECK(input_staged.same_bits(input));
+      CHECK(target_staged.same_bits(target));
+    });
+  }
 }
 
 TEST_CASE("warp_batch depends on (seed, step, sample) alone", "[warp]") {

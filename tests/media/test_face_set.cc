@@ -91,6 +91,12 @@ bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
+std::vector<uint8_t> pixels_of(const FaceSet& set) {
+  std::vector<uint8_t> pixels(set.pixel_bytes());
+  set.load_pixels(pixels.data());
+  return pixels;
+}
+
 // Lines of the manifest.
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
@@ -130,7 +136,7 @@ TEST_CASE("a face set gives back what was written") {
   REQUIRE(set.sources.size() == 2);
   CHECK(set.sources[0].without_face == 1);
   CHECK(set.sources[1].done);
-  const std::vector<uint8_t> pixels = set.load_pixels();
+  const std::vector<uint8_t> pixels = pixels_of(set);
   REQUIRE(pixels.size() == 5u * kSize * kSize * 3);
   int worst = 0;
   for (int i = 0; i < 5; ++i) {
@@ -152,7 +158,48 @@ TEST_CASE("crops deleted by hand are skipped and counted") {
   CHECK(set.faces.size() == 3);
   CHECK(set.deleted == 2);
   CHECK(set.faces[1].file == "000002.jpg");
-  CHECK(set.load_pixels().size() == 3u * kSize * kSize * 3);
+  CHECK(pixels_of(set).size() == 3u * kSize * kSize * 3);
+}
+
+TEST_CASE("a large face set is loaded part by part, and can be stopped between") {
+  const Scratch scratch;
+  const std::string path = scratch / "set";
+  constexpr size_t kFaces = 1100;
+  {
+    FaceSetWriter writer(path, {kSize, 2.1f});
+    std::vector<std::string> crops;
+    for (int i = 0; i < 5; ++i) crops.push_back(encode_crop(crop(40 * i)));
+    for (size_t i = 0; i < kFaces; ++i) writer.append(record(int(i)), crops[i % 5]);
+    writer.finish();
+  }
+  const FaceSet set = FaceSet::load(path);
+  REQUIRE(set.pixel_bytes() == kFaces * kSize * kSize * 3);
+  const size_t face = kSize * kSize * 3;
+  std::vector<uint8_t> pixels(set.pixel_bytes());
+  std::vector<std::pair<size_t, size_t>> parts;
+  set.load_pixels(pixels.data(), [&](size_t begin, size_t end) {
+    parts.emplace_back(begin, end);
+    CHECK(std::equal(&pixels[(end - 1) % 5 * face], &pixels[((end - 1) % 5 + 1) * face], &pixels[(end - 1) * face]));
+    pixels[begin * face] = 99;  // is kept
+  });
+  REQUIRE(parts.size() > 1);
+  size_t next = 0;
+  for (const auto& [begin, end] : parts) {
+    CHECK(begin == next);
+    CHECK(end > begin);
+    CHECK(pixels[begin * face] == 99);
+    next = end;
+  }
+  CHECK(next == kFaces);
+
+  size_t loaded = 0;
+  CHECK_THROWS_AS(set.load_pixels(pixels.data(),
+                                  [&](size_t, size_t end) {
+                                    loaded = end;
+                                    throw Error("enough");
+                                  }),
+                  Error);
+  CHECK(loaded == parts[0].second);
 }
 
 TEST_CASE("a flipped bit anywhere in the manifest is refused") {
@@ -198,7 +245,7 @@ TEST_CASE("an altered, cut or foreign crop is refused by name") {
                                  read_file(path + "/000001.jpg")}) {
     put(file, bad);
     const FaceSet set = FaceSet::load(path);
-    CHECK(contains(error_of([&] { set.load_pixels(); }), file));
+    CHECK(contains(error_of([&] { pixels_of(set); }), file));
   }
 }
 
@@ -282,7 +329,7 @@ TEST_CASE("after a crash at any byte of the manifest the work goes on and ends i
       writer.finish();
     }
     REQUIRE(read_file(manifest) == good);
-    REQUIRE(FaceSet::load(path).load_pixels().size() == 5u * kSize * kSize * 3);
+    REQUIRE(pixels_of(FaceSet::load(path)).size() == 5u * kSize * kSize * 3);
   }
 }
 

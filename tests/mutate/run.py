@@ -148,7 +148,7 @@ def includes(file, seen=None):
 
 
 def kernel_files():
-    """{file to mutate: stems of the .cu that show it}; a header with a .cu of its own name is shown by that alone."""
+    """{file to mutate: stems of the .cu that show it, the most likely one first}"""
     sources = sorted(p.stem for p in (ROOT / "kernels").glob("*.cu"))
     found = {f"kernels/{stem}.cu": [stem] for stem in sources}
     users = {}
@@ -158,8 +158,7 @@ def kernel_files():
                 users.setdefault(header, []).append(stem)
     for header, stems in users.items():
         own = Path(header).stem
-        stems.sort(key=lambda s: (ROOT / f"kernels/{s}.cu").stat().st_size)
-        found[header] = [own] if own in stems else stems
+        found[header] = sorted(stems, key=lambda s: (s != own, (ROOT / f"kernels/{s}.cu").stat().st_size))
     return found
 
 
@@ -247,14 +246,17 @@ class Jobs:
 
 def baseline(build, stems):
     """Seconds that each kernel's tests take unchanged; they must pass."""
-    times = {}
+    times, known = {}, {}
     for stem in sorted(stems):
         for program in PROGRAMS:
-            start = time.monotonic()
-            status, output = build.test(build.folder / build.programs[program], build.filters(stem)[-1], 1800)
-            if status != 0 or "No test cases matched" in output:
-                sys.exit(f"mutate: the tests of {stem} ({program}) fail without any mutant:\n{output[-2000:]}")
-            times[program, stem] = time.monotonic() - start
+            tests = build.filters(stem)[-1]
+            if (program, tests) not in known:
+                start = time.monotonic()
+                status, output = build.test(build.folder / build.programs[program], tests, 1800)
+                if status != 0 or "No test cases matched" in output:
+                    sys.exit(f"mutate: the tests of {stem} ({program}) fail without any mutant:\n{output[-2000:]}")
+                known[program, tests] = time.monotonic() - start
+            times[program, stem] = known[program, tests]
     return times
 
 

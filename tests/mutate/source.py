@@ -12,7 +12,7 @@ OPEN, CLOSE = {"(": ")", "[": "]", "{": "}"}, {")": "(", "]": "[", "}": "{"}
 # Names after which an expression begins, so that the name that follows is no declaration.
 EXPRESSION_AFTER = {"return", "case", "else", "do", "goto", "co_return", "throw"}
 # Calls and clauses whose arguments are no arithmetic of the kernel: types, extents, bounds for the compiler.
-UNTOUCHED = {"static_assert", "__launch_bounds__", "alignas", "alignof", "sizeof", "decltype", "requires",
+UNTOUCHED = {"static_assert", "DOPPEL_GLOBAL", "alignas", "alignof", "sizeof", "decltype", "requires",
              "DOPPEL_SHARED", "DOPPEL_SHARED_DYNAMIC", "DOPPEL_BACKENDS"}
 
 
@@ -179,7 +179,7 @@ class Source:
     def _mark_outside_functions(self):
         inside = set()
         for i in range(len(self.tokens)):
-            if self.is_name(i, "DOPPEL_BOTH", "__device__", "__global__"):
+            if self.is_name(i, "DOPPEL_BOTH", "__device__", "DOPPEL_GLOBAL"):
                 begin = next((j for j in range(i, len(self.tokens)) if self.is_op(j, "{", ";")), i)
                 if self.is_op(begin, "{"):
                     inside.update(range(begin, self.tokens[begin].partner))

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "nn/checkpoint.h"
+#include "nn/face_stream.h"
 #include "nn/step_driver.h"
 #include "runtime/devices.h"
 
@@ -39,30 +40,44 @@ std::vector<uint8_t> make_faces(uint32_t person) {
   return pixels;
 }
 
-// A run on one device.
+// A run on one device. Of the two people's face sets `streaming` are the host's and stream.
 struct Session {
   testing::Guard guard;
   DeviceStream stream;
+  std::vector<std::vector<uint8_t>> decoded;  // [people]
   std::vector<Buffer> faces;
+  std::unique_ptr<FaceStream> face_stream;
   WarpFaces sets{};
   ParameterStore store;
   std::unique_ptr<TrainingStep> step;
   std::unique_ptr<StepDriver> driver;
   uint64_t done = 0;
 
-  Session(Device device, DType precision) : stream(device) {
+  Session(Device device, DType precision, uint32_t streaming = 0, const Tuning& tuning = {}) : stream(device) {
     StepOptions options;
     options.arch = tiny();
     options.people = {"a", "b"};
     options.batch = 2;
     options.precision = precision;
     options.stream = stream;
+    options.tuning = tuning;
+    std::vector<FaceStream::Set> of_host;
     for (uint32_t p = 0; p < 2; ++p) {
-      const std::vector<uint8_t> pixels = make_faces(p);
-      faces.emplace_back(pixels.size(), device);
-      upload(faces[p].data(), pixels.data(), pixels.size(), stream);
-      sets.pixels[p] = faces[p].as<uint8_t>();
+      const std::vector<uint8_t>& pixels = decoded.emplace_back(make_faces(p));
+      if (p < streaming) {
+        of_host.push_back({int(p), kFaces, pixels.data()});
+        continue;
+      }
+      const Buffer& set = faces.emplace_back(pixels.size(), device);
+      upload(set.data(), pixels.data(), pixels.size(), stream);
+      sets.pixels[p] = set.as<uint8_t>();
       sets.faces[p] = kFaces;
+    }
+    if (streaming > 0) {
+      Warp warp = options.arch.warp;
+      warp.batch = options.batch;
+      face_stream = std::make_unique<FaceStream>(of_host, warp, device);
+      face_stream->place(sets);
     }
     const auto layout = declare_parameters(options.arch, options.people);
     store = make_store(layout, precision, true, stream);
@@ -74,6 +89,7 @@ struct Session {
 
   // One step; its losses.
   std::vector<float> run(bool checked = false) {
+    if (face_stream) face_stream->stage(9, done, stream);
     driver->start(1e-3f, checked);
     ++done;
     std::vector<float> losses;
@@ -110,8 +126,8 @@ struct Steps {
   std::vector<float> losses, gradients, weights;  // losses of every step, gradients of the first, weights of the last
 };
 
-Steps train(Device device, DType precision, int steps, bool checked = true) {
-  Session session(device, precision);
+Steps train(Device device, DType precision, int steps, bool checked = true, const Tuning& tuning = {}) {
+  Session session(device, precision, 0, tuning);
   Steps result;
   for (int i = 0; i < steps; ++i) {
     for (const float loss : session.run(checked)) result.losses.push_back(loss);
@@ -156,6 +172,82 @@ TEST_CASE("a training step through the CUDA kernels is the CPU's", "[emulator]")
       CHECK(steps.losses == again.losses);
     }
   }
+}
+
+TEST_CASE("a face set that streams equals one that is resident", "[emulator]") {
+  const std::string folder =
+      (std::filesystem::temp_directory_path() / ("doppel-streams-" + std::to_string(getpid()))).string();
+  for (const Device device : testing::devices()) {
+    INFO(testing::name_of(device));
+    std::filesystem::remove_all(folder);
+    Session resident(device, DType::f32), one(device, DType::f32, 1);
+    for (int i = 0; i < 3; ++i) {
+      CHECK(one.run() == resident.run());
+      if (i == 0) one.save(folder);
+    }
+    CHECK(one.all() == resident.all());
+
+    // Both stream, from an odd step on.
+    Session later(device, DType::f32, 2);
+    later.load(folder);
+    while (later.done < resident.done) later.run();
+    CHECK(later.all() == resident.all());
+  }
+  std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("steps that are begun one after the other find their own faces", "[emulator]") {
+  for (const Device device : testing::devices()) {
+    if (device == Device::emulator) continue;  // where a step is done when it has been begun: slow, and shows nothing
+    INFO(testing::name_of(device));
+    constexpr int kSteps = StepDriver::kLag;
+    const auto losses = [&](uint32_t streaming) {
+      Session session(device, DType::f32, streaming);
+      for (; session.done < kSteps; ++session.done) {
+        if (session.face_stream) session.face_stream->stage(9, session.done, session.stream);
+        session.driver->start(1e-3f, false);
+      }
+      std::vector<float> all;
+      while (session.driver->pending() > 0)
+        for (const TrainingStep::Loss& loss : session.driver->take_losses()) all.push_back(loss.total);
+      return all;
+    };
+    CHECK(losses(2) == losses(0));
+  }
+}
+
+TEST_CASE("a training step by chosen kernels learns the same", "[emulator][tuner]") {
+  const std::string file =
+      (std::filesystem::temp_directory_path() / ("doppel-step-" + std::to_string(getpid()) + ".json")).string();
+  std::filesystem::remove(file);
+  Tuning tuning;
+  tuning.candidates = Candidates::handwritten;
+  tuning.cache = file;
+  // As if the last of the list were the fastest: another tile and other parts than the model's.
+  tuning.seconds = [](const Operator& op) {
+    return op.choice() == op.choices(Stream{Device::emulator}).back() ? 1e-6 : 1e-3;
+  };
+  for (const DType precision : {DType::f32, DType::bf16}) {
+    INFO(name_of(precision));
+    const Steps model = train(Device::emulator, precision, 1, false);
+    const Steps chosen = train(Device::emulator, precision, 1, false, tuning);
+    const double loss_bound = precision == DType::f32 ? 5e-6 : 1e-3,
+                 gradient_bound = precision == DType::f32 ? 1e-5 : 1e-2;
+    REQUIRE(model.losses.size() == chosen.losses.size());
+    for (size_t i = 0; i < model.losses.size(); ++i)
+      CHECK(std::abs(chosen.losses[i] - model.losses[i]) <= loss_bound * model.losses[i]);
+    CHECK(distance(chosen.gradients, model.gradients) <= gradient_bound);
+    // Other kernels ran: some sum was taken in another order.
+    CHECK(chosen.gradients != model.gradients);
+
+    // From the file alone, bit for bit.
+    Tuning cached = tuning;
+    cached.seconds = [](const Operator&) -> double { throw std::logic_error("is timed again"); };
+    const Steps again = train(Device::emulator, precision, 1, false, cached);
+    CHECK(again.losses == chosen.losses);
+    CHECK(again.weights == chosen.weights);
+  }
+  std::filesystem::remove(file);
 }
 
 TEST_CASE("a run goes on on another device and back", "[emulator]") {

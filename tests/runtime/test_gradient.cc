@@ -11,8 +11,8 @@ using namespace doppel;
 
 namespace {
 
-// A small network with what models are made of: a dense bottleneck, a reshape, a residual block (whose input has two
-// readers), slices read by different decoders.
+// A small network with what models are made of: a dense bottleneck, normalised, x cos x, a reshape, a residual block
+// (whose input has two readers), slices read by different decoders.
 struct Net {
   std::shared_ptr<ParameterLayout> layout = std::make_shared<ParameterLayout>();
   std::unique_ptr<Program> program;
@@ -27,8 +27,8 @@ struct Net {
     ValueId h =
         leaky_relu(g, conv2d(g, x, "down", {.filters = 6, .kernel = 5, .stride = 2, .padding = Padding::same}), 0.1f);
     h = g.reshape(h, {4, 1, 1, 4 * 4 * 6});
-    h = dense(g, h, "code", 10);
-    h = dense(g, h, "open", 4 * 4 * 8);
+    h = rms_norm(g, dense(g, h, "code", 10));
+    h = x_cos_x(g, dense(g, h, "open", 4 * 4 * 8));
     h = g.reshape(h, {4, 4, 4, 8});
     ValueId r = leaky_relu(g, conv2d(g, h, "r0", {.filters = 8}), 0.2f);
     h = add_leaky_relu(g, h, conv2d(g, r, "r1", {.filters = 8}), 0.2f);

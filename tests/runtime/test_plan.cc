@@ -60,7 +60,7 @@ TEST_CASE("a network's plan keeps live values apart and fuses its blocks", "[pla
   REQUIRE(fuse(g) == 4);
   REQUIRE(g.nodes.size() == 4);
   differentiate(g);
-  const Plan plan = make_plan(g, {});
+  const Plan plan = make_plan(g, Stream{});
   REQUIRE(plan.arena_bytes >= plan.peak_live_bytes);
   REQUIRE(value_bytes(g) > 0);
   REQUIRE(value_bytes(g) <= plan.arena_bytes);

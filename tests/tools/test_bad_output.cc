@@ -77,6 +77,37 @@ TEST_CASE("a disk that fills while training leaves the last checkpoint whole") {
   CHECK(run_doppel(train(folder / "model", "4")).code == 0);
 }
 
+TEST_CASE("face sets for which there is room neither in memory nor on the disk are refused before they are loaded") {
+  const TemporaryFolder folder;
+  std::vector<std::string> arguments = train(folder / "model", "1");
+  arguments.insert(arguments.end(), {"--device", "cpu", "--face-memory", "1M"});
+  RunOptions full;
+  full.largest_file = 1 << 20;
+  CHECK(contains(check_refused(arguments, folder / "model", full), "no room"));
+  CHECK(fs::is_empty(folder / "model"));
+}
+
+TEST_CASE("memory for faces is kept to, and memory that not even two iterations' faces fit into is wrong usage") {
+  const TemporaryFolder folder;
+  const auto with = [&](const std::string& memory) {
+    return run_doppel({"train", "a=" + stage().a_faces, "b=" + stage().b_faces, "-o", folder / "model", "--batch", "1",
+                       "--iterations", "1", "--precision", "fp32", "--device", "emulator", "--face-memory", memory});
+  };
+  // A face is 192 KiB: for two people two iterations' are 768 KiB, and a set of 12 and two iterations' 2688 KiB.
+  const Outcome little = with("767K");
+  CAPTURE(little.err);
+  CHECK(little.code == 2);
+  const auto said = lines(little.err);
+  REQUIRE(said.size() == 2);
+  CHECK(contains(said[0], "--face-memory"));
+  CHECK(contains(said[0], "at least 1M"));
+
+  const Outcome enough = with("2688K");
+  CAPTURE(enough.err);
+  CHECK(enough.code == 0);
+  CHECK(contains(enough.err, "stream from the host: 1 of 2"));
+}
+
 TEST_CASE("a name that the model does not know gives the names it knows") {
   const TemporaryFolder folder;
   const Outcome outcome =

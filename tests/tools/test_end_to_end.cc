@@ -56,6 +56,21 @@ TEST_CASE("info tells what things are") {
   CHECK(contains(picture.out, "not marked"));
 }
 
+TEST_CASE("training that computes values again leaves the same model, and says what it costs") {
+  const TemporaryFolder folder;
+  const auto weights = [&](const std::string& recompute) {
+    std::vector<std::string> arguments = train(folder / recompute, "2");
+    arguments.insert(arguments.end(), {"--recompute", recompute});
+    const Outcome outcome = run_doppel(arguments);
+    CAPTURE(outcome.err);
+    REQUIRE(outcome.code == 0);
+    CHECK(contains(outcome.err, "% more FLOPs") == (recompute == "on"));
+    return read_bytes(folder / (recompute + "/weights-2.safetensors"));
+  };
+  const bool same = weights("on") == weights("off");
+  CHECK(same);
+}
+
 TEST_CASE("convert keeps every frame, changes the face, and marks what it wrote") {
   const TemporaryFolder folder;
   const Outcome outcome =
@@ -110,6 +125,44 @@ TEST_CASE("training that stopped and went on gives the bytes of training that di
   const auto before = snapshot(folder / "once");
   CHECK(run_doppel(train(folder / "once", "3")).code == 0);
   CHECK(before == snapshot(folder / "once"));
+}
+
+TEST_CASE("faces in a file train as faces in memory do") {
+  const TemporaryFolder folder;
+  std::vector<std::string> in_memory = train(folder / "memory", "2"), in_file = train(folder / "file", "2");
+  in_memory.insert(in_memory.end(), {"--device", "cpu"});
+  in_file.insert(in_file.end(), {"--device", "cpu", "--face-memory", "1M"});
+  const Outcome memory = run_doppel(in_memory), file = run_doppel(in_file);
+  REQUIRE(memory.code == 0);
+  REQUIRE(file.code == 0);
+  CHECK_FALSE(contains(memory.err, "in a file"));
+  CHECK(contains(file.err, "in a file"));
+  CHECK(read_bytes(folder / "memory/weights-2.safetensors") == read_bytes(folder / "file/weights-2.safetensors"));
+  CHECK(snapshot(folder / "file").size() == snapshot(folder / "memory").size());
+}
+
+TEST_CASE("a model remembers how its weights are moved") {
+  const TemporaryFolder folder;
+  const auto with_options = [&](const std::string& model, const std::string& iterations) {
+    std::vector<std::string> arguments = train(model, iterations);
+    for (const char* option : {"--optimizer", "adabelief", "--lr-dropout", "0.25", "--clip", "0.5"})
+      arguments.push_back(option);
+    return arguments;
+  };
+  REQUIRE(run_doppel(with_options(folder / "once", "2")).code == 0);
+  REQUIRE(run_doppel(with_options(folder / "twice", "1")).code == 0);
+  REQUIRE(run_doppel(train(folder / "twice", "2")).code == 0);
+  const std::string once = read_bytes(folder / "once/weights-2.safetensors");
+  CHECK(once == read_bytes(folder / "twice/weights-2.safetensors"));
+  CHECK(once != read_bytes(stage().model + "/weights-2.safetensors"));
+  CHECK(contains(run_doppel({"info", folder / "twice"}).out,
+                 "adabelief, learning-rate dropout 0.25, gradients clipped to 0.500"));
+
+  std::vector<std::string> other = train(folder / "twice", "3");
+  other.insert(other.end(), {"--optimizer", "adam"});
+  const Outcome refused = run_doppel(other);
+  CHECK(refused.code == 2);
+  CHECK(contains(refused.err, "--optimizer adabelief"));
 }
 
 TEST_CASE("Ctrl-C saves, and the same command goes on") {

@@ -1,6 +1,8 @@
 // doppel plan: the memory that training needs, and the batch that fits.
+#include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "runtime/device.h"
 #include "runtime/json.h"
 #include "tools/program.h"
 
@@ -39,25 +41,77 @@ TEST_CASE("a plan lists its parts, and they add up") {
   CHECK(table.code == 0);
   CHECK(table.err.empty());
   for (const char* row : {"parameters ", "gradients ", "optimiser ", "working copies ", "average ", "activations ",
-                          "workspace ", "preview ", "face sets ", "in all ", "there are ", "largest --batch "})
+                          "workspace ", "preview ", "face sets ", "in all ", "there are ", "largest --batch ",
+                          "nothing computed again", "with recomputation"})
     CHECK(contains(table.out, row));
 }
 
 TEST_CASE("the batch that a plan says fits, fits") {
-  const std::vector<std::string> common = {"--precision", "fp32", "--faces", "100", "--memory", "3G"};
-  const auto with_batch = [&](int batch) {
-    std::vector<std::string> arguments = common;
-    arguments.insert(arguments.end(), {"--batch", std::to_string(batch)});
-    return plan(arguments);
+  const auto with_batch = [&](int batch, const std::string& recompute) {
+    return plan({"--precision", "fp32", "--faces", "100", "--memory", "3G", "--device", "cpu", "--recompute", recompute,
+                 "--batch", std::to_string(batch)});
   };
-  const doppel::Json first = with_batch(2);
+  const doppel::Json first = with_batch(2, "auto");
   CHECK(first.at("memory").number() == 3.0 * (1 << 30));
   CHECK(first.at("fits").boolean());
+  CHECK(first.at("recomputed_values").number() == 0);
+  CHECK(first.at("more_flops").number() == 0);
   const int largest = int(first.at("largest_batch").number());
+  const int recomputed = int(first.at("largest_batch_recomputed").number());
   REQUIRE(largest > 2);
+  REQUIRE(recomputed > largest + largest / 4);
   // Each plan counts what its own process holds, which differs by some megabytes (more under a sanitizer).
-  CHECK(with_batch(largest - largest / 20).at("fits").boolean());
-  CHECK_FALSE(with_batch(2 * largest).at("fits").boolean());
+  const doppel::Json below = with_batch(largest - largest / 20, "auto"),
+                     above = with_batch(largest + largest / 20, "auto");
+  CHECK(below.at("fits").boolean());
+  CHECK(below.at("recomputed_values").number() == 0);
+  CHECK_FALSE(with_batch(largest + largest / 20, "off").at("fits").boolean());
+  CHECK(above.at("fits").boolean());
+  CHECK(above.at("recomputed_values").number() > 0);
+  CHECK(above.at("more_flops").number() > 0);
+  const doppel::Json last = with_batch(recomputed - recomputed / 20, "auto");
+  CHECK(last.at("fits").boolean());
+  CHECK(last.at("more_flops").number() >= above.at("more_flops").number());
+  CHECK_FALSE(with_batch(recomputed + recomputed / 20, "on").at("fits").boolean());
+}
+
+TEST_CASE("a plan that computes values again says what that costs") {
+  const std::vector<std::string> common = {"--precision", "fp32",     "--device", "emulator",
+                                           "--arch",      "original", "--faces",  "0"};
+  std::vector<std::string> with = common;
+  with.insert(with.end(), {"--recompute", "on"});
+  const doppel::Json off = plan(common), on = plan(with);
+  CHECK(bytes(on, "activations") < 0.7 * bytes(off, "activations"));
+  CHECK(on.at("more_flops").number() > 0);
+  CHECK(on.at("more_flops").number() <= 1.0 / 3);
+  with.insert(with.begin(), "plan");
+  CHECK(contains(run_doppel(with).out, "% more FLOPs"));
+  const Outcome wrong = run_doppel({"plan", "--recompute", "maybe"});
+  CHECK(wrong.code == 2);
+  CHECK(contains(wrong.err, "--recompute"));
+}
+
+TEST_CASE("a plan for a card needs no card, but a build with its kernels") {
+  const Outcome outcome = run_doppel(
+      {"plan", "--device", "cuda", "--memory", "8G", "--arch", "original", "--batch", "64", "--faces", "10", "--json"});
+  if (!doppel::built_for_cards()) {
+    CHECK(outcome.code == 1);
+    CHECK(outcome.out.empty());
+    CHECK(contains(outcome.err, "this build of doppel has no CUDA"));
+    CHECK(std::count(outcome.err.begin(), outcome.err.end(), '\n') == 1);
+    return;
+  }
+  REQUIRE(outcome.code == 0);
+  const doppel::Json j = doppel::Json::parse(outcome.out, "stdout");
+  CHECK(j.at("device").text() == "cuda");
+  CHECK(j.at("precision").text() == "bf16");
+  CHECK(j.at("fits").boolean());
+  CHECK(j.at("bytes_on_device").number() < bytes(j, "total"));
+  // Activations and workspace are the emulator's: they share all code above the launch.
+  const doppel::Json emulated =
+      plan({"--device", "emulator", "--arch", "original", "--batch", "64", "--faces", "10", "--precision", "bf16"});
+  CHECK(bytes(j, "activations") == bytes(emulated, "activations"));
+  CHECK(bytes(j, "workspace") == bytes(emulated, "workspace"));
 }
 
 TEST_CASE("a plan for too little memory says so") {
@@ -65,6 +119,32 @@ TEST_CASE("a plan for too little memory says so") {
   CHECK(outcome.code == 0);
   CHECK(contains(outcome.out, "does not fit"));
   CHECK(contains(outcome.out, "not even 1"));
+}
+
+TEST_CASE("face sets that are too large for memory are planned on the disk") {
+  const double set = 60000.0 * 256 * 256 * 3;
+  const doppel::Json j = plan({"--batch", "4", "--precision", "fp32", "--faces", "60000", "--memory", "8G"});
+  CHECK(bytes(j, "face_sets") == 0);
+  CHECK(j.at("face_sets_on_disk").number() == 2 * set);
+  CHECK(j.at("fits").boolean());
+  CHECK(j.at("largest_batch").number() > 4);
+  const Outcome table = run_doppel({"plan", "--batch", "4", "--faces", "60000", "--memory", "8G"});
+  CHECK(contains(table.out, "face sets: disk "));
+
+  const doppel::Json small = plan({"--batch", "4", "--precision", "fp32", "--faces", "100", "--memory", "8G"});
+  CHECK(small.at("face_sets_on_disk").number() == 0);
+  CHECK(small.at("face_sets_that_stream").number() == 0);
+}
+
+TEST_CASE("a face set that does not fit on a device of its own streams") {
+  // The host's copies leave room for a copy of one set and no more.
+  const double set = 10700.0 * 256 * 256 * 3;
+  const doppel::Json j = plan({"--device", "emulator", "--batch", "4", "--faces", "10700", "--memory", "8G"});
+  const double face = 256 * 256 * 3, staging = 2 * 4 * face;
+  CHECK(bytes(j, "face_sets") == 3 * set + 2 * staging);
+  CHECK(j.at("face_sets_that_stream").number() == 1);
+  CHECK(j.at("face_sets_on_disk").number() == 0);
+  CHECK(j.at("fits").boolean());
 }
 
 TEST_CASE("a plan for the emulator needs no time on it") {

@@ -63,13 +63,20 @@ TEST_CASE("a wrong command line names what is wrong and the choices") {
   check_usage_error({"train", "a=a", "b=b", "-o", "m", "--lr", "0"}, "--lr");
   check_usage_error({"train", "a=a", "b=b", "-o", "m", "--batch", "-3"}, "--batch");
   check_usage_error({"train", "a=a", "b=b", "-o", "m", "--iterations", "1e400"}, "--iterations");
+  check_usage_error({"train", "a=a", "b=b", "-o", "m", "--optimizer", "sgd"}, "adabelief");
+  check_usage_error({"train", "a=a", "b=b", "-o", "m", "--lr-dropout", "1"}, "--lr-dropout");
+  check_usage_error({"train", "a=a", "b=b", "-o", "m", "--clip", "-1"}, "--clip");
+  check_usage_error({"train", "a=a", "b=b", "-o", "m", "--clip", "nan"}, "--clip");
   for (const std::string memory : {"0", "-1G", "8X", "G", "nan", "1e30T", ""})
     check_usage_error({"plan", "--memory", memory}, "--memory");
+  for (const std::string memory : {"0", "-2G", "much", ""})
+    check_usage_error({"train", "a=a", "b=b", "-o", "m", "--face-memory", memory}, "--face-memory");
   check_usage_error({"plan", "--batch", "0"}, "--batch");
   check_usage_error({"plan", "--people", "1"}, "--people");
   check_usage_error({"plan", "--faces", "-1"}, "--faces");
   check_usage_error({"plan", "lite"}, "lite");
   check_usage_error({"train", "a=a", "b=b", "-o", "m", "--device", "cuda:one"}, "cuda:N");
+  check_usage_error({"train", "a=a", "b=b", "-o", "m", "--conv", "fastest"}, "handwritten");
   check_usage_error({"extract", "a.mp4", "-o", "f", "--coverage", "nan"}, "--coverage");
   check_usage_error({"extract", "a.mp4", "-o", "f", "--every", "0"}, "--every");
   check_usage_error({"convert", "a.mp4", "-m", "m", "--to", "a", "-o", "b.mp4", "--mask-blur", "nan"}, "--mask-blur");

@@ -1,0 +1,245 @@
+#!/bin/bash
+# Everything that wants a card, in one command:
+#
+#   bash bench/gpu.sh OUT [--seconds N] [--commit ID] [--rehearse]
+#
+# builds the engine rooms for this machine's card alone, runs the tests of kernels and steps on it, some of them under
+# compute-sanitizer, all benches, and PyTorch taking turns with ours. It writes OUT/<card>-<date>.json and .md and the
+# parts' logs, and prints the table last. A part that fails, or takes too long, costs its own row and no other; the exit
+# code is 0 when all parts did what they should. It ends within N seconds (470), give or take some.
+#
+# Needed: a C++ compiler, CUDA's toolkit, CMake, Python; for the peers PyTorch; for the tests Catch2, installed or carried
+# along (bench/carry.sh). oneDNN is not used.
+#
+# --commit: what to call the source where it is no git repository. --rehearse: the same parts on the emulator and the
+# processor, with little to do each, so that all but the card has been tried.
+set -uo pipefail
+home=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+usage() {
+  echo "usage: bash bench/gpu.sh OUT [--seconds N] [--commit ID] [--rehearse]" >&2
+  exit 2
+}
+out= rehearse= total=470 commit=
+while [ $# -gt 0 ]; do
+  case $1 in
+    --rehearse) rehearse=1 ;;
+    --seconds) [ $# -gt 1 ] || usage; total=$2; shift ;;
+    --commit) [ $# -gt 1 ] || usage; commit=$2; shift ;;
+    -*) usage ;;
+    *) [ -z "$out" ] || usage; out=$1 ;;
+  esac
+  shift
+done
+[ -n "$out" ] || usage
+[[ $total =~ ^[0-9]+$ ]] || usage
+
+build=$home/build-gpu device=cuda
+if [ $rehearse ]; then build=$home/build-rehearsal device=emulator; fi
+state=$build/parts # what the report is made of
+rm -rf "$state"
+mkdir -p "$out" "$state"
+out=$(cd "$out" && pwd)
+rm -f "$out"/{build,tests,sanitizer,kernels,step,peers}.log
+
+# ---- parts -----------------------------------------------------------------------------------------------------------
+
+report() { python3 "$home/bench/gpu_report.py" "$state" "$out" "$@"; }
+
+# row NAME STATUS SECONDS NOTE: one row of the table.
+row() {
+  printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$(tr '\t\n' '  ' <<<"$4" | cut -c1-200)" >>"$state/parts.tsv"
+  echo "gpu: $1: $2, $3 s. $4" >&2
+  report >/dev/null
+}
+
+# part NAME LIMIT LOG STDOUT COMMAND...: runs the command for at most LIMIT seconds, and no longer than there is time.
+# Its output goes to the log; its stdout to a file of the state instead, unless STDOUT is "-".
+part() {
+  local name=$1 limit=$2 log=$3 stdout=$4 start=$SECONDS left=$((total - SECONDS)) text code status
+  shift 4
+  if [ $left -lt 5 ]; then row "$name" "did not run" 0 "the time was up"; return; fi
+  if [ $limit -gt $left ]; then limit=$left; fi
+  if [ "$stdout" = - ]; then stdout=/dev/null; else stdout=$state/$stdout; fi
+  text=$state/$name.log
+  if [ "$stdout" = /dev/null ]; then
+    timeout -k 5 "$limit" "$@" >"$text" 2>&1 </dev/null
+  else
+    timeout -k 5 "$limit" "$@" >"$stdout" 2>"$text" </dev/null
+  fi
+  code=$?
+  { echo "==== $name: $*"; cat "$text"; echo "==== $name: exit code $code"; } >>"$out/$log"
+  case $code in
+    0) status=passed ;;
+    124 | 137) status="stopped after $limit s" ;;
+    *) status="failed ($code)" ;;
+  esac
+  row "$name" "$status" $((SECONDS - start)) "$(summary "$text" $code)"
+}
+
+# The line of a log that says most: the tests' sum, the sanitizer's, or the first error.
+summary() {
+  local line
+  line=$(grep -aE '^All tests passed|^test cases:|ERROR SUMMARY|RACECHECK SUMMARY' "$1" | tail -n 2 | sed 's/=* *//' | paste -sd ' ')
+  if [ "$2" -ne 0 ] && [ -z "$line" ]; then
+    line=$(grep -aiE '(error|failed|cannot|exception)' "$1" | head -n 1)
+    [ -n "$line" ] || line=$(tail -n 1 "$1")
+  fi
+  # With -d yes each test says its time when it is over.
+  if [ "$2" -eq 124 ]; then line="$(grep -acE '^[0-9.]+ s: ' "$1") tests had been done. $line"; fi
+  echo "$line"
+}
+
+# needs NAME FILE: whether the file is there; else the row says so.
+needs() {
+  if [ -e "$2" ]; then return 0; fi
+  row "$1" "did not run" 0 "there is no ${2#"$home"/}: $why"
+  return 1
+}
+
+# ---- what is here ----------------------------------------------------------------------------------------------------
+
+cores=$(nproc)
+for folder in "${CUDA_HOME:-}/bin" /usr/local/cuda/bin; do
+  if [ -d "$folder" ]; then PATH=$PATH:$folder; fi
+done
+card() { nvidia-smi --query-gpu="$1" --format=csv,noheader --id=0 2>/dev/null | head -n 1; }
+name=emulator architecture=
+if [ ! $rehearse ]; then
+  name=$(card name) architecture=$(card compute_cap | tr -d .)
+  if [ -z "$name" ]; then
+    echo "gpu: nvidia-smi shows no card here; with --rehearse the emulator stands in for one" >&2
+    exit 1
+  fi
+fi
+if [ -z "$commit" ]; then
+  commit=$(git -C "$home" describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
+fi
+# A Python that has PyTorch, for the peers.
+torch_python=
+for python in python3 /usr/bin/python3; do
+  if "$python" -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("torch") is None)' 2>/dev/null; then
+    torch_python=$python
+    break
+  fi
+done
+{
+  printf 'device\t%s\n' "$name"
+  printf 'driver\t%s\n' "$(card driver_version)"
+  printf 'memory\t%s\n' "$(card memory.total)"
+  printf 'cuda\t%s\n' "$(nvcc --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/\1/p')"
+  printf 'compiler\t%s\n' "$(c++ --version 2>/dev/null | head -n 1)"
+  printf 'cores\t%s\n' "$cores"
+  printf 'commit\t%s\n' "$commit"
+  printf 'date\t%s\n' "$(date -u +%Y-%m-%d)"
+} >"$state/machine.tsv"
+
+# ---- build -----------------------------------------------------------------------------------------------------------
+
+options=(-DCMAKE_BUILD_TYPE=Release -DDOPPEL_ENGINE_ONLY=ON -DDOPPEL_ONEDNN=OFF -DDOPPEL_BENCH=ON
+  -DCMAKE_PREFIX_PATH="$home/bench/carry")
+targets=(bench_step bench_kernels)
+tests=(test_kernels test_runtime test_nn)
+if command -v ninja >/dev/null; then options+=(-G Ninja); fi
+if [ $rehearse ]; then
+  options+=(-DDOPPEL_CUDA=OFF)
+  tests+=(test_emulator)
+else
+  # Another compiler may warn of other things.
+  options+=(-DDOPPEL_CUDA=ON -DDOPPEL_WERROR=OFF -DCMAKE_CUDA_ARCHITECTURES="$architecture-real")
+  tests+=(test_card)
+  # cuDNN and cuBLASLt as Python packages, if the toolkit lacks them and their headers are what our sources know.
+  vendor=$(python3 "$home/bench/gpu_libraries.py" "$home" 2>"$state/libraries.log")
+  if [ -n "$vendor" ]; then
+    IFS=: read -r cudnn cublas libraries <<<"$vendor"
+    options+=(-DDOPPEL_CUDNN=ON -DCUDNN_INCLUDE="$cudnn" -DCUBLASLT_INCLUDE="$cublas")
+    export LD_LIBRARY_PATH=${libraries//|/:}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+  fi
+fi
+configure() { cmake -S "$home" -B "$build" "${options[@]}" "$@"; }
+export CMAKE_BUILD_PARALLEL_LEVEL=$cores
+why="see build.log" # a program may be missing
+if configure -DDOPPEL_TESTS=ON >>"$out/build.log" 2>&1; then
+  targets+=("${tests[@]}")
+elif configure -DDOPPEL_TESTS=OFF >>"$out/build.log" 2>&1; then
+  why="no Catch2 here; where its package is: bash bench/carry.sh"
+fi
+keep_going=(-k)
+if [ -e "$build/build.ninja" ]; then keep_going=(-k 0); fi
+part build $((total / 2)) build.log - cmake --build "$build" --target "${targets[@]}" -- "${keep_going[@]}"
+
+# ---- tests -----------------------------------------------------------------------------------------------------------
+
+# Side by side, each on a share of the cores.
+export OMP_NUM_THREADS=$((cores / 4 > 0 ? cores / 4 : 1))
+check() { # NAME PROGRAM LIMIT LOG COMMAND...
+  local name=$1 program=$2 limit=$3 log=$4
+  shift 4
+  needs "$name" "$build/tests/$program" && part "$name" "$limit" "$log" - "$@" &
+}
+# What runs on the card only, under each of the sanitizer's tools; shapes are small except those against the libraries.
+sanitize() {
+  if [ $rehearse ]; then
+    check "$1" test_kernels 60 sanitizer.log env DOPPEL_TEST_BACKENDS=emulator "$build/tests/test_kernels" -d yes "$2"
+  elif command -v compute-sanitizer >/dev/null; then
+    check "$1" test_kernels 100 sanitizer.log env DOPPEL_TEST_BACKENDS=cuda compute-sanitizer --tool "$1" \
+      --error-exitcode 9 --print-limit 20 "$build/tests/test_kernels" -d yes "$2"
+  else
+    row "$1" "did not run" 0 "there is no compute-sanitizer"
+  fi
+}
+if [ $rehearse ]; then
+  check test_instructions test_emulator 60 tests.log "$build/tests/test_emulator" -d yes "mma*"
+  check test_kernels test_kernels 60 tests.log "$build/tests/test_kernels" -d yes "[product],[pixel_shuffle],[rms_norm]"
+  check test_runtime test_runtime 60 tests.log "$build/tests/test_runtime" -d yes "[device]"
+  check test_nn test_nn 100 tests.log "$build/tests/test_nn" -d yes "a training step through*"
+  wait
+  for tool in memcheck racecheck initcheck synccheck; do sanitize $tool "[finish]"; done
+else
+  check test_instructions test_card 60 tests.log "$build/tests/test_card" -d yes
+  check test_kernels test_kernels 100 tests.log env DOPPEL_TEST_BACKENDS=cuda "$build/tests/test_kernels" -d yes
+  check test_runtime test_runtime 60 tests.log "$build/tests/test_runtime" -d yes
+  check test_nn test_nn 100 tests.log "$build/tests/test_nn" -d yes "[emulator]"
+  for tool in memcheck racecheck initcheck synccheck; do sanitize $tool "~[vendor]"; done
+fi
+wait
+unset OMP_NUM_THREADS
+
+why="see build.log"
+
+# ---- benches, one at a time ------------------------------------------------------------------------------------------
+
+peer() { # NAME LIMIT OPTIONS...
+  local name=$1 limit=$2
+  shift 2
+  if [ -z "$torch_python" ]; then row "$name" "did not run" 0 "there is no Python with PyTorch"; return; fi
+  needs "$name" "$build/bench_step" || return
+  part "$name" "$limit" peers.log "$name.json" "$torch_python" "$home/bench/peers/pytorch_step.py" \
+    --program "$build/bench_step" --json "$@"
+}
+if [ $rehearse ]; then
+  if needs bench_step "$build/bench_step"; then
+    part bench_step 150 step.log bench_step.json "$build/bench_step" --device $device --arch lite --precision bf16 \
+      --batch 1 --seconds 0 --json --profile
+  fi
+  if needs bench_kernels "$build/bench_kernels"; then
+    part bench_kernels 60 kernels.log bench_kernels.json "$build/bench_kernels" --device $device --arch lite \
+      --precision bf16 --batch 1 --only elements --json
+  fi
+  peer peers_lite 150 --device cpu --arch lite --precision fp32 --batch 1 --rounds 1 --seconds 0.1
+else
+  if needs bench_step "$build/bench_step"; then
+    part bench_step 60 step.log bench_step.json "$build/bench_step" --device $device --seconds 1.5 --json --profile
+  fi
+  peer peers_original 130 --device cuda --arch original --precision bf16 --rounds 3 --seconds 1.5 \
+    --compile default --compile-seconds 45
+  if needs bench_kernels "$build/bench_kernels"; then
+    part bench_kernels 70 kernels.log bench_kernels.json "$build/bench_kernels" --seconds 0.02 --json
+  fi
+  peer peers_lite 100 --device cuda --arch lite --precision bf16 --rounds 3 --seconds 1 --compile none
+fi
+
+# ---- report ----------------------------------------------------------------------------------------------------------
+
+report --print || cat "$state/parts.tsv"
+! cut -f2 "$state/parts.tsv" | grep -qv '^passed$'

@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""Makes one JSON and one Markdown file of what the parts of bench/gpu.sh left behind.
+
+    gpu_report.py STATE OUT [--print]
+
+STATE holds machine.tsv, parts.tsv and a .json file for each bench, which may end early when the bench was stopped.
+--print also prints the tables, the most important last and long ones cut.
+"""
+
+import json
+import os
+import re
+import sys
+
+AIM_MS, AIM_TUNED, AIM_EAGER = 3.0, 1.3, 2.2  # original 64+64 in bf16 on an H200
+SHOWN = 15  # rows of a long table on the screen
+
+
+def tsv(path):
+    if not os.path.exists(path):
+        return []
+    with open(path) as file:
+        return [line.rstrip("\n").split("\t") for line in file]
+
+
+def rows_of(path):
+    """The objects of a JSON list with one object a line, of which the end may be missing."""
+    rows = []
+    if os.path.exists(path):
+        with open(path) as file:
+            for line in file:
+                text = line.strip().lstrip("[").rstrip(",")
+                # The last line also closes the list; a line that was cut off is none of these.
+                for candidate in (text, text[:-1]):
+                    try:
+                        rows.append(json.loads(candidate))
+                        break
+                    except ValueError:
+                        continue
+    return rows
+
+
+def table(head, rows, limit=None):
+    if not rows:
+        return ["Nothing was measured."]
+    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
+    lines += ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows[:limit]]
+    if limit and len(rows) > limit:
+        lines.append(f"\nand {len(rows) - limit} more")
+    return lines
+
+
+def mib(size):
+    return f"{size / 2**20:.0f}" if size else "-"
+
+
+def name_of(row):
+    return f"{row['arch']} {row['batch']}+{row['batch']} {row['precision']}"
+
+
+def parts(report):
+    return table(["part", "status", "seconds", "note"], [[p["part"], p["status"], p["seconds"], p["note"]] for p in report["parts"]])
+
+
+def aims(report):
+    def of(rows, **wanted):
+        wanted.update(arch="original", batch=64, precision="bf16")
+        return next((r for r in rows if all(r.get(k) == v for k, v in wanted.items())), None)
+
+    def verdict(value, met, text):
+        return ["-", "not measured"] if value is None else [text.format(value), "met" if met(value) else "missed"]
+
+    step = of(report["steps"])
+    eager, tuned = (of(report["peers"], mode=mode) for mode in ("eager", "tuned"))
+    memory = None
+    if step and tuned and step["memory_bytes"] and tuned["pytorch_bytes"]:
+        memory = step["memory_bytes"] / tuned["pytorch_bytes"]
+    return table(
+        ["original 64+64 bf16, on an H200", "aim", "measured", ""],
+        [
+            ["a step", f"at most {AIM_MS} ms", *verdict(step and step["ms"], lambda v: v <= AIM_MS, "{:.3f} ms")],
+            ["against tuned PyTorch", f"at least {AIM_TUNED}", *verdict(tuned and tuned["ratio"], lambda v: v >= AIM_TUNED, "{:.2f}")],
+            ["against eager PyTorch", f"at least {AIM_EAGER}", *verdict(eager and eager["ratio"], lambda v: v >= AIM_EAGER, "{:.2f}")],
+            ["peak memory over tuned PyTorch's", "below 1", *verdict(memory, lambda v: v < 1, "{:.2f}")],
+        ],
+    )
+
+
+def steps(report):
+    head = ["step", "ms", "gap ms", "submit ms", "samples/s", "TFLOP/s", "floor ms", "of floor", "MiB", "planned MiB"]
+    rows = [
+        [
+            name_of(r), f"{r['ms']:.3f}", f"{r['wall_ms'] - r['ms']:.3f}", f"{r['submit_ms']:.3f}",
+            f"{r['samples_per_s']:.0f}", f"{r['gflops'] / 1e3:.1f}", f"{r['floor_ms']:.3f}", f"{100 * r['of_floor']:.0f} %",
+            mib(r["memory_bytes"]), mib(r["planned_bytes"]),
+        ]
+        for r in report["steps"]
+    ]  # fmt: skip
+    lines = table(head, rows)
+    if report["steps"]:
+        r = report["steps"][0]
+        lines += ["", f"Peaks of that run: {r['peak_tflops']:.0f} TFLOP/s (bf16 product), {r['peak_gb_per_s']:.0f} GB/s (copy)."]
+    return lines
+
+
+def peers(report):
+    head = ["step", "PyTorch", "doppel/s", "PyTorch/s", "ratio", "of rounds", "doppel MiB", "PyTorch MiB"]
+    rows = [
+        [
+            name_of(r), f"{r['pytorch']}: {r['how']}", f"{r['doppel_per_s']:.1f}", f"{r['pytorch_per_s']:.1f}",
+            f"{r['ratio']:.2f}", f"{r['ratio_least']:.2f} to {r['ratio_most']:.2f}", mib(r["doppel_bytes"]),
+            mib(r["pytorch_bytes"]),
+        ]
+        for r in report["peers"]
+    ]  # fmt: skip
+    return table(head, rows)
+
+
+def nodes(report, limit=None):
+    lines = []
+    for r in report["steps"]:
+        slowest = sorted(r.get("nodes", []), key=lambda n: -n["ms"])
+        rows = [
+            [n["name"], n["output"], f"{n['ms']:.4f}", f"{n['gflops'] / 1e3:.1f}", f"{n['gb_per_s']:.0f}", f"{100 * n['of_floor']:.0f} %"]
+            for n in slowest
+        ]
+        lines += ["", f"{name_of(r)}, node by node, the slowest first:", ""]
+        lines += table(["node", "output", "ms", "TFLOP/s", "GB/s", "of floor"], rows, limit)
+        if limit:
+            break
+    return lines or ["Nothing was measured."]
+
+
+def kernels(report, limit=None):
+    """Ours beside the libraries', where most time is lost against what the card can do first."""
+    theirs = {}
+    for r in report["kernels"]:
+        if r["by"] not in ("doppel", "driver"):
+            theirs[r["arch"], r["precision"], r["layer"], r["kernel"]] = f"{r['ms']:.4f} ({r['by']})"
+    ours = [r for r in report["kernels"] if r["by"] == "doppel" and r["arch"]]
+    ours.sort(key=lambda r: -r["ms"] * (1 - min(r["of_peak"], 1)))
+    rows = [
+        [
+            f"{r['arch']} {r['precision']}", r["layer"], r["kernel"], f"{r['ms']:.4f}",
+            theirs.get((r["arch"], r["precision"], r["layer"], r["kernel"]), "-"), f"{r['tflops']:.1f}",
+            f"{r['gb_per_s']:.0f}", f"{100 * r['of_peak']:.0f} %",
+        ]
+        for r in ours
+    ]  # fmt: skip
+    return table(["what", "layer", "kernel", "ms", "library's ms", "TFLOP/s", "GB/s", "of peak"], rows, limit)
+
+
+def main():
+    state, out = sys.argv[1:3]
+    report = {"machine": dict(line for line in tsv(f"{state}/machine.tsv") if len(line) == 2)}
+    report["parts"] = [dict(zip(("part", "status", "seconds", "note"), line)) for line in tsv(f"{state}/parts.tsv")]
+    for part in report["parts"]:
+        part["seconds"] = int(part["seconds"])
+    report["kernels"] = rows_of(f"{state}/bench_kernels.json")
+    report["steps"] = rows_of(f"{state}/bench_step.json")
+    report["peers"] = [r for arch in ("original", "lite") for r in rows_of(f"{state}/peers_{arch}.json")]
+
+    machine = report["machine"]
+    heading = ", ".join(f"{key} {machine[key]}" for key in ("driver", "memory", "cuda", "cores", "commit") if machine.get(key))
+    heading = f"# {machine.get('device', 'unknown device')}, {machine.get('date', '')}\n\n{heading}"
+    sections = [
+        ("Aims", aims),
+        ("Parts", parts),
+        ("Steps", steps),
+        ("Against PyTorch", peers),
+        ("Nodes of a step", nodes),
+        ("Kernels", kernels),
+    ]
+    slug = re.sub(r"[^a-z0-9]+", "-", machine.get("device", "unknown").lower()).strip("-")
+    path = f"{out}/{slug}-{machine.get('date', 'undated')}"
+    with open(path + ".json", "w") as file:
+        json.dump(report, file, indent=1)
+    with open(path + ".md", "w") as file:
+        file.write(heading + "\n")
+        for title, section in sections:
+            file.write(f"\n## {title}\n\n" + "\n".join(section(report)) + "\n")
+    if "--print" in sys.argv:
+        for title, section in reversed(sections):
+            long = section in (nodes, kernels)
+            print(f"\n## {title}\n\n" + "\n".join(section(report, SHOWN) if long else section(report)))
+        print(f"\n{heading}\n\n{path}.md\n{path}.json")
+
+
+if __name__ == "__main__":
+    main()

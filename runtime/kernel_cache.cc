@@ -1,0 +1,80 @@
+#include "runtime/kernel_cache.h"
+
+#include <cctype>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <limits>
+
+#include "runtime/atomic_file.h"
+#include "runtime/error.h"
+#include "runtime/json.h"
+
+namespace doppel {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kFormat = 1;
+
+double microseconds(const Json& value) {
+  if (value.kind() == Json::Kind::null) return std::numeric_limits<double>::infinity();
+  if (value.number() > 0) return value.number();
+  throw Error("a time is not positive");
+}
+
+}  // namespace
+
+std::string to_string(const KernelChoice& choice) {
+  return std::string(name_of(choice.kernel)) + "/" + std::to_string(choice.splits);
+}
+
+std::string kernel_cache_path(const std::string& device) {
+  std::string file = "kernels-";
+  for (const char c : device) file += std::isalnum(static_cast<unsigned char>(c)) ? c : '-';
+  file += ".json";
+  // The base directory specification: a path that is not absolute counts as none.
+  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache && fs::path(cache).is_absolute())
+    return (fs::path(cache) / "doppel" / file).string();
+  if (const char* home = std::getenv("HOME"); home && *home)
+    return (fs::path(home) / ".cache" / "doppel" / file).string();
+  return {};
+}
+
+void KernelCache::read() {
+  std::error_code none;
+  if (path_.empty() || !fs::exists(path_, none)) return;
+  std::map<std::string, Times> found;
+  const std::string text = read_file(path_);
+  try {
+    const Json file = Json::parse(text, path_);
+    if (file.at("format").number() != kFormat || file.at("device").text() != device_ ||
+        file.at("generation").text() != generation_)
+      return;
+    for (const auto& [product, times] : file.at("microseconds").members())
+      for (const auto& [kernel, time] : times.members()) found[product][kernel] = microseconds(time);
+  } catch (const Error& e) {
+    throw Error(path_ + ": damaged: " + e.what());
+  }
+  for (const auto& [product, times] : found)
+    for (const auto& [kernel, time] : times) times_[product][kernel] = time;
+}
+
+void KernelCache::write() const {
+  if (path_.empty()) return;
+  Json products = Json::object();
+  for (const auto& [product, times] : times_) {
+    Json kernels = Json::object();
+    for (const auto& [kernel, time] : times) kernels.set(kernel, std::isfinite(time) ? Json(time) : Json());
+    if (!times.empty()) products.set(product, std::move(kernels));
+  }
+  Json file = Json::object();
+  file.set("format", kFormat).set("device", device_).set("generation", generation_);
+  file.set("microseconds", std::move(products));
+  std::error_code error;
+  fs::create_directories(fs::path(path_).parent_path(), error);
+  if (error) throw Error(path_ + ": cannot create its folder: " + error.message());
+  write_file(path_, file.dump(2) + "\n");
+}
+
+}  // namespace doppel

@@ -1,0 +1,222 @@
+// Training on a device that fails or has no room: one line that says where the run stands, and a whole checkpoint that
+// another device goes on from. The emulator is the device, and fails where it is told to.
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <set>
+
+#include "kernels/emulator/faults.h"
+#include "nn/trainer.h"
+#include "runtime/devices.h"
+#include "runtime/error.h"
+#include "runtime/interrupt.h"
+#include "tools/stage.h"
+#include "tools/train.h"
+#include "tools/trusted_device.h"
+
+using namespace doppel;
+using emulator::FaultPlan;
+using emulator::Faults;
+using emulator::Operation;
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint64_t kIterations = 3;
+
+TrainCommand command(const std::string& model, const std::string& device, uint64_t iterations = kIterations) {
+  TrainCommand c;
+  c.people = {{"a", stage().a_faces}, {"b", stage().b_faces}};
+  c.model = model;
+  c.arch = "tiny";
+  c.iterations = iterations;
+  c.precision = "fp32";
+  c.device = device;
+  c.save_every = 0;  // after each iteration
+  return c;
+}
+
+// What stops the command.
+std::string error_of(const TrainCommand& c) {
+  try {
+    run_training(c);
+  } catch (const Interrupted&) {
+    FAIL("it failed, whatever else happened");
+  } catch (const Error& e) {
+    return e.what();
+  }
+  FAIL("nothing was thrown");
+  return "";
+}
+
+// All that a checkpoint keeps of the run.
+std::vector<float> state_of(const std::string& folder) {
+  const ModelDescription model = load_description(folder);
+  const Architecture arch = architecture(model.architecture);
+  ParameterStore store = make_store(declare_parameters(arch, model.people), DType::f32, true);
+  load_parameters(folder, store, true);
+  std::vector<float> all;
+  for (const Buffer* b : {&store.weights, &store.m, &store.v, &store.average})
+    all.insert(all.end(), b->as<float>(), b->as<float>() + b->bytes() / sizeof(float));
+  return all;
+}
+
+bool equal(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+struct Undisturbed {
+  std::vector<std::vector<float>> states;  // [n]: what a run of n iterations on the emulator keeps
+  std::vector<Operation> operations;       // of the longest
+};
+
+const Undisturbed& undisturbed() {
+  static const Undisturbed made = [] {
+    Undisturbed u;
+    const TemporaryFolder folder;
+    u.states.resize(1);
+    for (uint64_t n = 1; n <= kIterations; ++n) {
+      const std::string model = folder / std::to_string(n);
+      const Faults none({});
+      run_training(command(model, "emulator", n));
+      u.operations = none.operations();
+      u.states.push_back(state_of(model));
+    }
+    return u;
+  }();
+  return made;
+}
+
+// Some operations of each kind: the first, one in the middle, the last.
+std::vector<uint64_t> some_operations(const std::vector<Operation>& all) {
+  std::vector<uint64_t> some;
+  for (int kind = 0; kind < emulator::kOperations; ++kind) {
+    std::vector<uint64_t> of_kind;
+    for (uint64_t i = 0; i < all.size(); ++i)
+      if (all[i] == Operation(kind)) of_kind.push_back(i);
+    REQUIRE_FALSE(of_kind.empty());
+    for (const size_t n : {size_t(0), of_kind.size() / 2, of_kind.size() - 1}) some.push_back(of_kind[n]);
+  }
+  return some;
+}
+
+bool holds(const std::string& folder) {
+  return fs::exists(folder + "/model.json");
+}
+
+}  // namespace
+
+TEST_CASE("a device that fails leaves a whole checkpoint and one line", "[faults]") {
+  const std::vector<Operation>& all = undisturbed().operations;
+  std::set<uint64_t> held;
+  int nothing = 0;
+  bool late = false;
+  for (const uint64_t k : some_operations(all)) {
+    late = !late;
+    INFO("operation " << k << ", " << emulator::name_of(all[k]) << (late ? ", late" : ""));
+    const TemporaryFolder folder;
+    const std::string model = folder / "model";
+    std::string said;
+    {
+      const Faults faults({.lost_at = k, .late = late});
+      said = error_of(command(model, "emulator"));
+    }
+    CAPTURE(said);
+    CHECK(contains(said, "the emulator failed after iteration "));
+    CHECK(contains(said, "the device is lost"));
+    CHECK_FALSE(contains(said, "\n"));
+    if (!holds(model)) {
+      CHECK(contains(said, "holds no checkpoint yet"));
+      ++nothing;
+      continue;
+    }
+    const uint64_t n = load_description(model).iterations;
+    CHECK(contains(said, model + " holds iteration " + std::to_string(n) + ", the same command goes on from there"));
+    REQUIRE(n <= kIterations);
+    CHECK_NOTHROW(check_weights(model));
+    if (n > 0) CHECK(equal(state_of(model), undisturbed().states[n]));
+    if (!held.insert(n).second) continue;
+    // Once from each length: another device goes on from it, and so does this one, as if nothing had been.
+    copy_folder(model, folder / "copy");
+    run_training(command(folder / "copy", "cpu", kIterations + 1));
+    CHECK(load_description(folder / "copy").iterations == kIterations + 1);
+    run_training(command(model, "emulator"));
+    CHECK(equal(state_of(model), undisturbed().states[kIterations]));
+  }
+  CHECK(nothing > 0);
+  CHECK(held.size() >= 3);
+}
+
+TEST_CASE("a device that fails while Ctrl-C is obeyed fails, and the checkpoint stands", "[faults]") {
+  const TemporaryFolder folder;
+  catch_interrupts();
+  std::raise(SIGINT);
+  std::vector<Operation> all;
+  {
+    const Faults none({});
+    CHECK_THROWS_AS(run_training(command(folder / "whole", "emulator")), Interrupted);
+    all = none.operations();
+  }
+  // The last download is of the save that the interrupt asks for.
+  size_t last = all.size() - 1;
+  while (all[last] == Operation::wait) --last;
+  REQUIRE(all[last] == Operation::download);
+  for (const bool late : {false, true}) {
+    const std::string model = folder / (late ? "late" : "at once");
+    const Faults faults({.lost_at = last, .late = late});
+    CHECK(contains(error_of(command(model, "emulator")), "failed after iteration 0: "));
+    CHECK_NOTHROW(check_weights(model));
+    CHECK(equal(state_of(model), state_of(folder / "whole")));
+  }
+  catch_interrupts();
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
+}
+
+TEST_CASE("a device with no room refuses a run, new or old, and touches no checkpoint", "[faults]") {
+  const TemporaryFolder folder;
+  const std::string fresh = folder / "fresh", old = folder / "old";
+  run_training(command(old, "cpu", 1));
+  const auto before = snapshot(old);
+  const auto run = [&](const std::string& model, size_t memory) {
+    const Faults faults({.memory = memory});
+    return error_of(command(model, "emulator"));
+  };
+  // The first megabyte is not enough for the faces, and what they take is not enough for the rest.
+  size_t faces = 0;
+  for (const std::string& set : {stage().a_faces, stage().b_faces})
+    for (const auto& entry : fs::directory_iterator(set))
+      faces += entry.path().extension() == ".jpg" ? size_t(3) * 256 * 256 : 0;
+  for (const size_t memory : {size_t(1) << 20, faces + 4096}) {
+    const std::string said = run(fresh, memory);
+    CAPTURE(said);
+    CHECK(contains(said, "out of memory: "));
+    CHECK(contains(said, "MiB are free"));
+    CHECK(contains(said, "smaller --batch"));
+    CHECK(contains(said, "holds no checkpoint yet"));
+    CHECK_FALSE(contains(said, "\n"));
+    CHECK_FALSE(holds(fresh));
+    CHECK(contains(run(old, memory), old + " holds iteration 1"));
+    CHECK(snapshot(old) == before);
+  }
+  run_training(command(old, "emulator", 2));
+  CHECK(load_description(old).iterations == 2);
+}
+
+TEST_CASE("a device that computes wrongly is not trained on", "[faults]") {
+  CHECK(check_device(Device::emulator, "auto") == Device::emulator);
+  const Faults faults({.lost_at = 100});
+  CHECK(check_device(Device::emulator, "auto") == Device::cpu);
+  std::string said;
+  try {
+    check_device(Device::emulator, "cuda:1");
+  } catch (const Error& e) {
+    said = e.what();
+  }
+  CHECK(said.rfind("--device cuda:1: ", 0) == 0);
+  CHECK(contains(said, "please report this line"));
+  CHECK(contains(said, "use --device cpu"));
+  CHECK_FALSE(contains(said, "\n"));
+}

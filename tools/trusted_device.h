@@ -1,0 +1,17 @@
+// The device that a user named, once it has shown that it computes what the processor does.
+#pragma once
+
+#include <string>
+
+#include "kernels/stream.h"
+
+namespace doppel {
+
+// choose_device() of runtime/device.h; a card goes through self_check() of nn/self_check.h. Where one cannot be trusted,
+// "auto" says so on stderr, one line, and gives the CPU; any other name is an Error.
+Device trusted_device(const std::string& name);
+
+// The second half of it, for a device that was chosen under that name.
+Device check_device(Device device, const std::string& name);
+
+}  // namespace doppel
