@@ -1,6 +1,7 @@
 #include "emulator/hopper.h"
 
 #include "kernels/device/device.h"
+#include "kernels/device/tma.h"
 #include "kernels/device/wgmma.h"
 
 namespace doppel::testing {
