@@ -2,6 +2,7 @@
 //
 //   conv2d_ends*.cu     from and to at most 4 channels
 //   conv2d_mma*.cu      bf16 on tensor cores, channels in multiples of 8
+//   conv2d_wgmma*.cu    the same by the instructions of compute capability 9.0, where that was chosen
 //   conv2d_simt*.cu     fp32 arithmetic, any shape
 //   conv2d_epilogue.cu  the backward epilogue, any shape
 #include "kernels/conv2d.h"
@@ -15,6 +16,7 @@
 #include "kernels/conv2d_mma.h"
 #include "kernels/conv2d_mma_plan.h"
 #include "kernels/conv2d_simt.h"
+#include "kernels/conv2d_wgmma.h"
 
 namespace doppel::DOPPEL_BACKEND {
 namespace {
@@ -28,7 +30,7 @@ void check_size(const Conv2d& conv) {
     throw std::invalid_argument("conv2d: more pixels or elements of a picture than CUDA kernels count");
 }
 
-enum class Family { ends, mma, simt };
+enum class Family { ends, mma, wgmma, simt };
 
 bool takes_ends(const Conv2d& conv, Pass pass) {
   return pass == Pass::fprop   ? takes_ends_fprop(conv)
@@ -42,12 +44,16 @@ Family family_of(const Conv2d& conv, Pass pass) {
   if (kernel == KernelKind::by_model)
     return takes_ends(conv, pass) ? Family::ends : takes_mma(conv) ? Family::mma : Family::simt;
   const bool takes = is_mma(kernel)               ? takes_mma(conv)
+                     : is_wgmma(kernel)           ? takes_wgmma(conv) && has_wgmma()
                      : kernel == KernelKind::ends ? takes_ends(conv, pass) && splits == 1
                                                   : kernel == KernelKind::simt;
   if (!takes || splits < 1 || splits > kMostSplits)
     throw std::invalid_argument(std::string("conv2d: ") + name_of(kernel) + " in " + std::to_string(splits) +
-                                " parts does not take this shape");
-  return is_mma(kernel) ? Family::mma : kernel == KernelKind::ends ? Family::ends : Family::simt;
+                                " parts does not take this shape on this device");
+  return is_mma(kernel)               ? Family::mma
+         : is_wgmma(kernel)           ? Family::wgmma
+         : kernel == KernelKind::ends ? Family::ends
+                                      : Family::simt;
 }
 
 }  // namespace
@@ -57,9 +63,10 @@ ConvWorkspace conv2d_workspace(const Conv2d& conv, const Epilogue& epilogue, Str
   check_size(conv);
   const auto of = [&](Pass pass) {
     const Family family = family_of(conv, pass);
-    return (family == Family::ends  ? ends_workspace
-            : family == Family::mma ? mma_workspace
-                                    : simt_workspace)(conv, epilogue);
+    return (family == Family::ends    ? ends_workspace
+            : family == Family::mma   ? mma_workspace
+            : family == Family::wgmma ? wgmma_workspace
+                                      : simt_workspace)(conv, epilogue);
   };
   return {of(Pass::fprop).fprop, epilogue_workspace(conv), of(Pass::dgrad).dgrad, of(Pass::wgrad).wgrad};
 }
@@ -68,7 +75,13 @@ std::vector<KernelChoice> conv2d_choices(const Conv2d& conv, Pass pass, Stream) 
   Conv2d free = conv;
   free.kernels = {};
   const Family family = family_of(free, pass);
-  if (family == Family::mma) return mma_choices(free, pass);
+  if (family == Family::mma) {
+    std::vector<KernelChoice> choices = mma_choices(free, pass);
+    if (!has_wgmma() || !takes_wgmma(free)) return choices;
+    const std::vector<KernelChoice> more = wgmma_choices(free, pass);
+    choices.insert(choices.end(), more.begin(), more.end());
+    return choices;
+  }
   std::vector<KernelChoice> choices = simt_choices(free, pass);
   if (family == Family::ends) choices.insert(choices.begin(), {KernelKind::ends, 1});
   return choices;
@@ -77,7 +90,10 @@ std::vector<KernelChoice> conv2d_choices(const Conv2d& conv, Pass pass, Stream) 
 void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
                   void* workspace, Stream stream) {
   const Family family = family_of(conv, Pass::fprop);
-  const auto fprop = family == Family::ends ? ends_fprop : family == Family::mma ? mma_fprop : simt_fprop;
+  const auto fprop = family == Family::ends    ? ends_fprop
+                     : family == Family::mma   ? mma_fprop
+                     : family == Family::wgmma ? wgmma_fprop
+                                               : simt_fprop;
   fprop(y, x, w, b, conv, epilogue, workspace, stream);
 }
 
@@ -88,13 +104,19 @@ void conv2d_backward_epilogue(void* dz, float* db, const void* dy, const void* y
 
 void conv2d_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream) {
   const Family family = family_of(conv, Pass::dgrad);
-  const auto dgrad = family == Family::ends ? ends_dgrad : family == Family::mma ? mma_dgrad : simt_dgrad;
+  const auto dgrad = family == Family::ends    ? ends_dgrad
+                     : family == Family::mma   ? mma_dgrad
+                     : family == Family::wgmma ? wgmma_dgrad
+                                               : simt_dgrad;
   dgrad(dx, dz, w, conv, workspace, stream);
 }
 
 void conv2d_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream) {
   const Family family = family_of(conv, Pass::wgrad);
-  const auto wgrad = family == Family::ends ? ends_wgrad : family == Family::mma ? mma_wgrad : simt_wgrad;
+  const auto wgrad = family == Family::ends    ? ends_wgrad
+                     : family == Family::mma   ? mma_wgrad
+                     : family == Family::wgmma ? wgmma_wgrad
+                                               : simt_wgrad;
   wgrad(dw, x, dz, conv, workspace, stream);
 }
 

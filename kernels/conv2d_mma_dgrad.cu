@@ -4,24 +4,10 @@
 // pixels fall into four phases, each a product of its own with a quarter of the taps (of 5 x 5: 9, 6, 6, 4) and without
 // a product by zero. docs/kernels/conv2d.md.
 #include "kernels/conv2d_mma_store.h"
+#include "kernels/conv2d_phase.h"
 
 namespace doppel::DOPPEL_BACKEND {
 namespace {
-
-// One direction of a phase: x pixels first, first + stride, .. and taps tap, tap + stride, ..; the first of the pixels
-// was seen through the first of the taps by output pixel `out`. Pixel i and tap j belong to output out + i - j.
-struct Phase {
-  int first, pixels, tap, taps, out;
-};
-DOPPEL_BOTH inline Phase phase_of(int parity, int size, int filter, int pad, int stride) {
-  Phase p;
-  p.tap = parity;
-  p.taps = (filter - parity + stride - 1) / stride;
-  p.first = stride == 2 ? (parity + pad) % 2 : 0;
-  p.pixels = (size - p.first + stride - 1) / stride;
-  p.out = (p.first + pad - parity) / stride;
-  return p;
-}
 
 // A block's tile, for its epilogue. It lies in shared memory during the product, which has no register to spare.
 struct Kept {

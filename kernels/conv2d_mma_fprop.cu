@@ -4,18 +4,6 @@
 namespace doppel::DOPPEL_BACKEND {
 namespace {
 
-// The index in y of z[m, k]. With the shuffle a pixel's first k / 2 channels go to the upper of its two rows, the
-// others to the lower (kernels/pixel_shuffle.h), each as one run.
-struct Place {
-  bool shuffle;
-  int q, k;
-  __device__ __forceinline__ int64_t operator()(int m, int channel) const {
-    if (!shuffle) return int64_t(m) * k + channel;
-    const int line = m / q, run = k / 2, lower = channel >= run;
-    return (int64_t(2 * line + lower) * q + m % q) * run + channel - lower * run;
-  }
-};
-
 // acc = leaky ReLU(acc + b), of the channels from n on. Slope 1 is no activation.
 template <typename T>
 __device__ __forceinline__ void finish(Accumulators<T>& acc, const float* b, float slope, int n, int k) {
@@ -68,15 +56,10 @@ DOPPEL_GLOBAL((T::kThreads, T::kBlocks), fprop, Bf16* y, float* partial, const B
   }
   finish(acc, b + group() * v.bias_stride, slope, place.n, v.k);
   y += group() * v.out_elements();
-  const Place to{shuffle, v.q, v.k};
-  // With the shuffle and an odd number of units, the middle one falls into two runs.
-  const bool whole = !shuffle || v.k % (2 * kUnit) == 0;
+  const OutputPlace to{shuffle, v.q, v.k};
   for_units(acc, shared, [&](int row, int column, const uint4& unit) {
     const int m = place.m + row, channel = place.n + column;
-    if (m >= pixels || channel >= v.k) return;
-    if (whole) return store_vector(y + to(m, channel), unit);
-    store_vector(y + to(m, channel), make_uint2(unit.x, unit.y));
-    store_vector(y + to(m, channel + 4), make_uint2(unit.z, unit.w));
+    if (m < pixels && channel < v.k) to.store(y, m, channel, unit);
   });
 }
 

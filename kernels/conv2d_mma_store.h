@@ -50,6 +50,24 @@ unsigned blocks_of(int64_t m, int64_t n) {
   return unsigned((m + T::kM - 1) / T::kM * ((n + T::kN - 1) / T::kN));
 }
 
+// The index in y of z[m, k]. With the shuffle a pixel's first k / 2 channels go to the upper of its two rows, the
+// others to the lower (kernels/pixel_shuffle.h), each as one run.
+struct OutputPlace {
+  bool shuffle;
+  int q, k;
+  __device__ __forceinline__ int64_t operator()(int m, int channel) const {
+    if (!shuffle) return int64_t(m) * k + channel;
+    const int line = m / q, run = k / 2, lower = channel >= run;
+    return (int64_t(2 * line + lower) * q + m % q) * run + channel - lower * run;
+  }
+  // y of z[m, channel .. channel + 7]. With the shuffle and an odd number of units, the middle one falls into two runs.
+  __device__ __forceinline__ void store(Bf16* y, int m, int channel, const uint4& unit) const {
+    if (!shuffle || k % (2 * kUnit) == 0) return store_vector(y + (*this)(m, channel), unit);
+    store_vector(y + (*this)(m, channel), make_uint2(unit.x, unit.y));
+    store_vector(y + (*this)(m, channel + 4), make_uint2(unit.z, unit.w));
+  }
+};
+
 // The group of convolutions that this block works for. All that it numbers, from pixels to bytes, is the group's own.
 __device__ __forceinline__ int group() {
   return int(blockIdx.y);

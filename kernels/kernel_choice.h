@@ -17,9 +17,12 @@ enum class KernelKind : int {
   mma_128x128,  // kernels/conv2d_mma*.cu, by the results of a block: bf16, channels in multiples of 8
   mma_128x64,
   mma_64x64,
+  wgmma_128x256,  // kernels/conv2d_wgmma*.cu: the same where the device is of compute capability 9.0
+  wgmma_128x128,
   vendor,  // cuDNN or cuBLASLt (kernels/vendor.h), on Device::cuda
 };
-constexpr const char* kKernelNames[] = {"by_model", "simt", "ends", "mma_128x128", "mma_128x64", "mma_64x64", "vendor"};
+constexpr const char* kKernelNames[] = {"by_model",  "simt",          "ends",          "mma_128x128", "mma_128x64",
+                                        "mma_64x64", "wgmma_128x256", "wgmma_128x128", "vendor"};
 constexpr const char* name_of(KernelKind kernel) {
   return kKernelNames[int(kernel)];
 }
@@ -28,7 +31,7 @@ constexpr int kMostSplits = 1024;
 
 struct KernelChoice {
   KernelKind kernel = KernelKind::by_model;
-  int splits = 1;  // simt, mma: parts of each sum that blocks share, 1 .. kMostSplits; else 1
+  int splits = 1;  // simt, mma, wgmma: parts of each sum that blocks share, 1 .. kMostSplits; else 1
   bool operator==(const KernelChoice&) const = default;
 };
 

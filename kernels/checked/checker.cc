@@ -8,7 +8,10 @@ namespace doppel::emulator {
 namespace {
 
 const char* verb(Access kind) {
-  return kind == Access::read ? "reads " : kind == Access::write ? "writes " : "updates ";
+  return kind == Access::write ? "writes " : kind == Access::atomic ? "updates " : "reads ";
+}
+bool writes(Access kind) {
+  return kind == Access::write || kind == Access::atomic;
 }
 
 std::string count_text(size_t bytes) {
@@ -92,6 +95,7 @@ void ShadowChecker::block_begins(Block& block) {
   s.arrays.clear();
   s.unwritten = {};
   s.fenced.assign(size_t(block.threads()), nullptr);
+  s.fenced_proxy.assign(size_t(block.threads()), 0);
   s.foreign.clear();
   s.last_region = nullptr;
 }
@@ -125,6 +129,11 @@ void ShadowChecker::fence(Block& block) {
   state().fenced[size_t(thread)] = state().clocks.snapshot(thread);
 }
 
+void ShadowChecker::fence_proxy(Block& block) {
+  const int thread = block.current().number;
+  state().fenced_proxy[size_t(thread)] = state().clocks.tick(thread);
+}
+
 void ShadowChecker::before_atomic(Block& block, const void* address) {
   const Knowledge& fenced = state().fenced[size_t(block.current().number)];
   if (!fenced) return;
@@ -155,7 +164,7 @@ void ShadowChecker::access(Block& block, const void* address, size_t bytes, Acce
 
 void ShadowChecker::copy_begins(Block& block, const Copy& copy) {
   if (copy.valid > 0) check(block, copy.from, size_t(copy.valid), Access::read, place_of(copy.where));
-  check(block, copy.to, size_t(copy.bytes), Access::write, place_of(copy.where), true);
+  check(block, copy.to, size_t(copy.bytes), Access::write, place_of(copy.where), true, copy.bulk);
 }
 
 void ShadowChecker::copy_ends(Block& block, const Copy& copy, bool at_mbarrier) {
@@ -169,15 +178,26 @@ void ShadowChecker::copy_ends(Block& block, const Copy& copy, bool at_mbarrier) 
   }
 }
 
-void ShadowChecker::check(Block& block, const void* address, size_t bytes, Access kind, Place place, bool under_way) {
+void ShadowChecker::check(Block& block, const void* address, size_t bytes, Access kind, Place place, bool under_way,
+                          bool bulk) {
   if (bytes == 0) return;
   const char* p = static_cast<const char*>(address);
   const auto* u = static_cast<const unsigned char*>(address);
-  const Thread& self = block.current();
+  Thread& self = block.current();
   const Touch touch{
-      place, block.serial(), state().clocks.own(self.number), uint16_t(self.number), kind == Access::atomic, under_way};
+      place, block.serial(), state().clocks.own(self.number), uint16_t(self.number), kind == Access::atomic, under_way,
+      bulk};
   if (u >= block.arena() && u < block.arena() + Block::kArena) return check_shared(block, u, bytes, kind, touch);
-  if (p >= self.fiber.stack && p + bytes <= self.fiber.stack + self.fiber.bytes && !under_way) return;
+  if (p >= self.fiber.stack && p + bytes <= self.fiber.stack + self.fiber.bytes && !under_way) {
+    if (Accumulators* a = accumulators_at(self, p, bytes)) {
+      if (a->pending)
+        block.fail(Defect::product_not_waited_for, block.place(self.number) + verb(kind) +
+                                                       "accumulators of a wgmma that it has not waited for at " +
+                                                       text_of(place));
+      a->touched = true;
+    }
+    return;
+  }
   if (Region* region = find(p)) {
     if (p + bytes <= region->end && !under_way) return check_global(block, *region, p, bytes, kind, touch);
   }
@@ -224,19 +244,31 @@ void ShadowChecker::check_shared(Block& block, const unsigned char* begin, size_
     block.fail(Defect::out_of_bounds,
                block.place(touch.thread) + verb(kind) + count_text(bytes) + what + " at " + text_of(touch.place));
   }
+  if (writes(kind))
+    if (const Product* product = pending_reader(block, begin, bytes))
+      block.fail(Defect::shared_race,
+                 block.place(touch.thread) + verb(kind) + count_text(bytes) + " of " + array->name +
+                     ", which the wgmma of thread " + block.thread_text(product->first) + " at " +
+                     emulator::text_of(product->where) + " may still read, at " + text_of(touch.place));
   Cell* cells = s.cells.get() + (begin - block.arena());
   for (size_t i = 0; i < bytes; ++i) {
     if (kind != Access::write && cells[i].write.block != block.serial() && s.unwritten.block == 0)
       s.unwritten = touch, s.unwritten_bytes = bytes, s.unwritten_array = array->name;
     if (const Touch* earlier = conflict(block, cells[i], kind, touch, true))
       report(block, touch, *earlier, earlier == &cells[i].write, kind, bytes, array->name);
+    const Touch& w = cells[i].write;
+    if (kind == Access::async_read && w.block == block.serial() && !w.bulk && w.clock > s.fenced_proxy[w.thread])
+      block.fail(Defect::missing_fence, block.place(touch.thread) + "reads " + count_text(bytes) + " of " +
+                                            array->name + " past its own accesses, which thread " +
+                                            block.thread_text(w.thread) + " wrote at " + text_of(w.place) +
+                                            " with no fence_proxy_async after it, at " + text_of(touch.place));
     remember(block, cells[i], kind, touch, true);
   }
 }
 
 void ShadowChecker::check_global(Block& block, Region& region, const char* begin, size_t bytes, Access kind,
                                  const Touch& touch) {
-  if (kind != Access::read && region.input_of == block.first_serial() && region.output_of != block.first_serial())
+  if (writes(kind) && region.input_of == block.first_serial() && region.output_of != block.first_serial())
     block.fail(Defect::write_to_input, block.place(touch.thread) + verb(kind) + count_text(bytes) +
                                            " of a buffer that the kernel has as an input at " + text_of(touch.place));
   Cell* cells = region.cells.get() + (begin - region.begin);
@@ -261,14 +293,14 @@ const Touch* ShadowChecker::conflict(Block& block, const Cell& cell, Access kind
   const Touch& w = cell.write;
   if (w.under_way && w.block == block.serial()) return &w;
   if (!(now.atomic && w.atomic) && !before(block, w, now, shared)) return &w;
-  if (kind == Access::read) return nullptr;
+  if (!writes(kind)) return nullptr;
   for (const Touch& r : cell.reads)
     if (!before(block, r, now, shared)) return &r;
   return nullptr;
 }
 
 void ShadowChecker::remember(Block& block, Cell& cell, Access kind, const Touch& now, bool shared) {
-  if (kind != Access::read) {
+  if (writes(kind)) {
     cell.write = now;
     cell.reads[0].block = cell.reads[1].block = 0;
     return;

@@ -24,6 +24,7 @@ class ShadowChecker : public Checker {
   void release(Block& block, const void* object) override;
   void acquire(Block& block, const void* object) override;
   void fence(Block& block) override;
+  void fence_proxy(Block& block) override;
   void before_atomic(Block& block, const void* address) override;
   void after_atomic(Block& block, const void* address) override;
   void copy_begins(Block& block, const Copy& copy) override;
@@ -32,7 +33,8 @@ class ShadowChecker : public Checker {
   void memory_removed(const void* begin) override;
 
   // One access of the running thread, from whatever place.
-  void check(Block& block, const void* address, size_t bytes, Access kind, Place place, bool under_way = false);
+  void check(Block& block, const void* address, size_t bytes, Access kind, Place place, bool under_way = false,
+             bool bulk = false);
 
  private:
   struct Region {
@@ -51,6 +53,7 @@ class ShadowChecker : public Checker {
     Cells cells = make_cells(Block::kArena);
     std::vector<Shared> arrays;
     std::vector<Knowledge> fenced;                    // by thread
+    std::vector<uint32_t> fenced_proxy;               // by thread: its clock at its last fence_proxy_async
     std::unordered_map<uint32_t, Knowledge> foreign;  // what is known of other blocks
     // The first read of shared memory that nobody had written. A write may follow, and then it is a race: an unlucky
     // order of threads; if none does until the block ends, nobody ever wrote it.

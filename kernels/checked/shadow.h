@@ -24,8 +24,9 @@ struct Touch {
   uint32_t block;  // serial number; 0: nobody
   uint32_t clock;  // the thread's, at that time
   uint16_t thread;
-  bool atomic;
-  bool under_way;  // an asynchronous copy that has not arrived
+  bool atomic : 1;
+  bool under_way : 1;  // an asynchronous copy that has not arrived
+  bool bulk : 1;       // by a bulk copy: needs no fence_proxy_async
 };
 static_assert(sizeof(Touch) == 16);
 
@@ -64,6 +65,8 @@ class BlockClocks {
   void ordered(std::span<const uint16_t> arrivals, std::span<const uint16_t> waiters);
   void release(const void* object, int thread);
   void acquire(const void* object, int thread);
+  // What `thread` has done so far has this clock at most, what it does later a greater one.
+  uint32_t tick(int thread) { return own_[size_t(thread)]++; }
   // What `thread` has done and knows, at this moment; later accesses are not part of it.
   Knowledge snapshot(int thread);
 

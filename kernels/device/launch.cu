@@ -23,18 +23,28 @@ cudaStream_t stream_of(Stream stream) {
   return static_cast<cudaStream_t>(stream.handle);
 }
 
-const Architecture& architecture_here() {
-  int device = 0, major = 0, minor = 0;
+int attribute_here(cudaDeviceAttr attribute) {
+  int device = 0, value = 0;
   CHECK_CUDA(cudaGetDevice(&device));
-  CHECK_CUDA(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
-  CHECK_CUDA(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device));
-  return architecture(10 * major + minor);
+  CHECK_CUDA(cudaDeviceGetAttribute(&value, attribute, device));
+  return value;
 }
 
 }  // namespace
 
+int on_cuda::device_sm() {
+  static thread_local const int sm =
+      10 * attribute_here(cudaDevAttrComputeCapabilityMajor) + attribute_here(cudaDevAttrComputeCapabilityMinor);
+  return sm;
+}
+
+int on_cuda::multiprocessors() {
+  static thread_local const int count = attribute_here(cudaDevAttrMultiProcessorCount);
+  return count;
+}
+
 void launch_on_card(const char* name, const void* kernel, const Geometry& g, void** arguments, Stream stream) {
-  static thread_local const Architecture& a = architecture_here();
+  const Architecture& a = architecture(on_cuda::device_sm());
   cudaFuncAttributes attributes;
   check(cudaFuncGetAttributes(&attributes, kernel), "cudaFuncGetAttributes", __LINE__, name);
   const std::string problem = launch_problem({{g.grid.x, g.grid.y, g.grid.z},

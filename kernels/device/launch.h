@@ -20,6 +20,7 @@
 #if !DOPPEL_ON_CARD
 #include <tuple>
 
+#include "kernels/emulator/emulator.h"
 #include "kernels/emulator/execute.h"
 #endif
 
@@ -45,6 +46,23 @@ struct LaunchError : std::runtime_error {
 void launch_on_card(const char* name, const void* kernel, const Geometry& geometry, void** arguments, Stream stream);
 
 #endif
+
+namespace DOPPEL_BACKEND {
+
+// Of the device: 10 * major + minor of its compute capability; how many blocks that fill one each run at a time.
+#if DOPPEL_ON_CARD
+int device_sm();
+int multiprocessors();
+#else
+inline int device_sm() {
+  return emulator::options().sm;
+}
+inline int multiprocessors() {
+  return emulator::options().multiprocessors;
+}
+#endif
+
+}  // namespace DOPPEL_BACKEND
 
 #if DOPPEL_ON_CARD
 

@@ -3,12 +3,20 @@
 //
 //   DOPPEL_SHARED(MBarrier, full, [kStages]);
 //   mbarrier_init(full[s], count);       // one thread, then a barrier of the block: `count` arrivals end a phase
+//   fence_proxy_async();                 // the same thread, before that barrier, if bulk copies shall count on it
 //   mbarrier_arrive(full[s]);            // releases what this thread did before
 //   mbarrier_expect_tx(full[s], bytes);  // arrives; the phase also waits for `bytes` of bulk copies (sm_90)
 //   mbarrier_wait(full[s], parity);      // until the phase of this parity (0 first, then 1, 0, ..) is over; acquires
 //   copy_async_arrive(full[s]);          // arrives once all copy_async of this thread so far are done
 //   copy_bulk(to, from, bytes, full[s]); // one thread: global to shared, counted on the barrier (sm_90); addresses and
 //                                        // bytes are multiples of 16
+//
+// The bytes that a phase expects and those that are copied must be the same number when its arrivals are there: with
+// too many or too few the phase never ends. At most 2^20 - 1 at a time.
+//
+// fence_proxy_async() orders what this thread did before, ordinary stores to shared memory and mbarrier_init, before
+// what hardware does past the thread's own accesses (the "async proxy": bulk copies, wgmma) for those who come after a
+// later barrier. PTX ISA 9.7.13.4, fence.proxy.async (sm_90).
 #pragma once
 
 #include "kernels/device/platform.h"
@@ -21,8 +29,18 @@ struct alignas(8) MBarrier {
 
 #if DOPPEL_ON_CARD
 
+__device__ __forceinline__ uint32_t shared_address(const void* p) {
+  return uint32_t(__cvta_generic_to_shared(p));
+}
 __device__ __forceinline__ uint32_t shared_address(const MBarrier& b) {
-  return uint32_t(__cvta_generic_to_shared(&b));
+  return shared_address(&b);
+}
+__device__ __forceinline__ void fence_proxy_async() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#else
+  __trap();
+#endif
 }
 __device__ __forceinline__ void mbarrier_init(MBarrier& b, int count) {
   asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(shared_address(b)), "r"(count) : "memory");
@@ -66,7 +84,7 @@ __device__ __forceinline__ void mbarrier_expect_tx(MBarrier& b, int bytes) {
 __device__ __forceinline__ void copy_bulk(void* to, const void* from, int bytes, MBarrier& b) {
 #if __CUDA_ARCH__ >= 900
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
-                   uint32_t(__cvta_generic_to_shared(to))),
+                   shared_address(to)),
                "l"(from), "r"(bytes), "r"(shared_address(b))
                : "memory");
 #else
@@ -78,6 +96,12 @@ __device__ __forceinline__ void copy_bulk(void* to, const void* from, int bytes,
 
 #define DOPPEL_WHERE std::source_location where = std::source_location::current()
 
+inline uint32_t shared_address(const void* p) {
+  return emulator::shared_address(p);
+}
+inline void fence_proxy_async() {
+  emulator::fence_proxy_async();
+}
 inline void mbarrier_init(MBarrier& b, int count, DOPPEL_WHERE) {
   emulator::mbarrier_init(&b, count, where);
 }

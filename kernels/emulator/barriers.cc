@@ -58,6 +58,12 @@ void barrier(int id, int threads, bool wait, Where where) {
   if (wait) block.suspend();
 }
 
+void need_sm90(Block& block, const char* what, Where where) {
+  if (options().sm < 90)
+    block.fail(Defect::launch, block.place(block.current().number) + what + " at " + text_of(where) +
+                                   " needs sm_90, this is sm_" + std::to_string(options().sm));
+}
+
 // ---- mbarrier -------------------------------------------------------------------------------------------------------
 
 namespace {
@@ -69,14 +75,8 @@ MBarrierState& find(Block& block, const void* address, Where where) {
              block.place(block.current().number) + "uses an mbarrier that was not initialised at " + text_of(where));
 }
 
-void need_sm90(Block& block, const char* what, Where where) {
-  if (options().sm < 90)
-    block.fail(Defect::launch, block.place(block.current().number) + what + " at " + text_of(where) +
-                                   " needs sm_90, this is sm_" + std::to_string(options().sm));
-}
-
 void end_phase_if_complete(Block& block, MBarrierState& m) {
-  if (m.pending > 0 || m.bytes > 0) return;
+  if (m.pending > 0 || m.bytes != 0) return;
   m.done.push_back(std::move(m.copies));
   m.copies.clear();
   ++m.phase;
@@ -113,7 +113,7 @@ void mbarrier_init(void* address, int count, Where where) {
                                         std::to_string(count) + " arrivals at " + text_of(where));
   std::memset(address, 0, 8);
   std::erase_if(block.mbarriers, [=](const MBarrierState& m) { return m.address == address; });
-  block.mbarriers.push_back({address, count, count, 0, 0, {}, {}});
+  block.mbarriers.push_back({address, count, count, block.current().number, false, 0, 0, {}, {}});
 }
 
 void mbarrier_arrive(void* address, int expected_bytes, Where where) {
@@ -167,12 +167,30 @@ void copy_bulk(void* to, const void* from, int bytes, void* address, Where where
   if (bytes % 16 != 0)
     block.fail(Defect::misaligned, block.place(block.current().number) + "copies " + std::to_string(bytes) +
                                        " bytes, no multiple of 16, at " + text_of(where));
-  const Copy copy{static_cast<unsigned char*>(to), static_cast<const unsigned char*>(from), bytes, bytes, where};
-  if (checker) checker->copy_begins(block, copy), checker->release(block, address);
+  const Copy copy{static_cast<unsigned char*>(to), static_cast<const unsigned char*>(from), bytes, bytes, where, true};
+  begin_bulk_copies(block, {&copy, 1}, bytes, address, where);
+}
+
+void begin_bulk_copies(Block& block, std::span<const Copy> copies, int bytes, const void* address, Where where) {
   MBarrierState& m = find(block, address, where);
-  m.copies.push_back(copy);
+  if (!m.fenced)
+    block.fail(Defect::missing_fence, block.place(block.current().number) +
+                                          "counts bytes on an mbarrier that no fence_proxy_async followed at " +
+                                          text_of(where));
+  if (checker) {
+    for (const Copy& copy : copies) checker->copy_begins(block, copy);
+    checker->release(block, address);
+  }
+  m.copies.insert(m.copies.end(), copies.begin(), copies.end());
   m.bytes -= bytes;
   end_phase_if_complete(block, m);
+}
+
+void fence_proxy_async() {
+  Block& block = *running_block();
+  for (MBarrierState& m : block.mbarriers)
+    if (m.maker == block.current().number) m.fenced = true;
+  if (checker) checker->fence_proxy(block);
 }
 
 // ---- cp.async -------------------------------------------------------------------------------------------------------

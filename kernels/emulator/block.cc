@@ -12,7 +12,10 @@
 namespace doppel::emulator {
 namespace {
 
-constexpr size_t kGap = 128;  // between shared arrays, and a multiple of every alignment
+constexpr size_t kGap = 128;  // between shared arrays, and a multiple of every alignment that the macros promise
+// Where swizzles repeat: the arena's addresses and its offsets agree in the bits that they use. Dynamic shared memory
+// begins a gap later, off that boundary, as it may on a card.
+constexpr size_t kArenaAlignment = 1024;
 
 thread_local Block* t_block = nullptr;
 
@@ -39,10 +42,10 @@ Block::Block()
     : threads_(kMaxThreads),
       os_thread_(os_thread_fiber()),
       exchanges_(std::make_unique<Exchange[]>(kMaxWarps)),
-      arena_(static_cast<unsigned char*>(::operator new(kArena, std::align_val_t(kGap)))) {}
+      arena_(static_cast<unsigned char*>(::operator new(kArena, std::align_val_t(kArenaAlignment)))) {}
 
 Block::~Block() {
-  ::operator delete(arena_, std::align_val_t(kGap));
+  ::operator delete(arena_, std::align_val_t(kArenaAlignment));
 }
 
 void Block::reset(const Launch& launch, uint32_t number, uint32_t first_serial) {
@@ -70,6 +73,7 @@ void Block::reset(const Launch& launch, uint32_t number, uint32_t first_serial) 
     t.copies.clear();
     t.groups.clear();
     t.uncommitted = 0;
+    t.product = {};
     if (++at.x == block_dim.x) at.x = 0, ++at.y;
     if (at.y == block_dim.y) at.y = 0, ++at.z;
   }
@@ -80,6 +84,7 @@ void Block::reset(const Launch& launch, uint32_t number, uint32_t first_serial) 
   }
   for (Barrier& b : barriers) b.arrived = b.expected = 0, b.arrivals.clear(), b.waiters.clear();
   mbarriers.clear();
+  for (Products& p : products) p = {};
   arrays_.clear();
   arena_used_ = kGap;
   static_used_ = 0;
@@ -217,6 +222,7 @@ std::string Block::thread_text(int thread) const {
 // ---- leaving and deadlocks ------------------------------------------------------------------------------------------
 
 void Block::leave(Thread& thread) {
+  check_products_done(*this, thread);
   thread.wait = Wait::left;
   ++left_;
   for (int i = thread.warp() * kWarp; i < std::min(count_, (thread.warp() + 1) * kWarp); ++i) {
@@ -242,13 +248,21 @@ void Block::leave(Thread& thread) {
   }
 }
 
+// What the phase of an mbarrier still wants.
+std::string Block::missing(const void* mbarrier) const {
+  for (const MBarrierState& m : mbarriers)
+    if (m.address == mbarrier)
+      return " (" + std::to_string(m.pending) + " arrivals and " + std::to_string(m.bytes) + " bytes are missing)";
+  return "";
+}
+
 void Block::report_deadlock() {
   std::string text = " block " + text_of(block) + ": " + std::to_string(left_) + " of " + std::to_string(count_) +
                      " threads have left, the others wait";
   // Threads that wait alike are told together.
   const auto alike = [](const Thread& a, const Thread& b) {
     return a.wait == b.wait && a.where.line() == b.where.line() && a.barrier == b.barrier && a.mask == b.mask &&
-           a.mbarrier == b.mbarrier;
+           a.mbarrier == b.mbarrier && a.products == b.products;
   };
   for (int i = 0; i < count_; ++i) {
     const Thread& t = threads_[size_t(i)];
@@ -269,7 +283,9 @@ void Block::report_deadlock() {
       std::snprintf(mask, sizeof(mask), "0x%08x", t.mask);
       text += std::string(" for the lanes ") + mask + " of its warp";
     }
-    if (t.wait == Wait::mbarrier) text += " at an mbarrier for parity " + std::to_string(t.parity);
+    if (t.wait == Wait::mbarrier)
+      text += " at an mbarrier for parity " + std::to_string(t.parity) + missing(t.mbarrier);
+    if (t.wait == Wait::products) text += " for a wgmma that not all 128 threads of its warpgroup have issued";
     text += " at " + emulator::text_of(t.where);
   }
   record(Defect::deadlock, text);

@@ -5,28 +5,31 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "kernels/emulator/emulator.h"
 #include "kernels/emulator/execute.h"
 #include "kernels/emulator/fiber.h"
+#include "kernels/emulator/products.h"
 #include "kernels/emulator/shared_memory.h"
 #include "kernels/emulator/thread.h"
 
 namespace doppel::emulator {
 
-constexpr int kMaxThreads = 1024, kWarp = 32, kMaxWarps = kMaxThreads / kWarp, kBarriers = 16;
+constexpr int kMaxThreads = 1024, kMaxWarps = kMaxThreads / kWarp, kBarriers = 16;
 
-// An asynchronous copy under way.
+// An asynchronous copy under way. Bulk ones write shared memory past the thread's own accesses ("async proxy").
 struct Copy {
   unsigned char* to;
   const unsigned char* from;
   int bytes, valid;
   Where where;
+  bool bulk = false;
 };
 
-enum class Wait : uint8_t { nothing, barrier, lanes, mbarrier, left };
+enum class Wait : uint8_t { nothing, barrier, lanes, mbarrier, products, left };
 
 struct Thread : ThreadPlace {
   int number = 0;
@@ -36,12 +39,14 @@ struct Thread : ThreadPlace {
   unsigned mask = 0;         // Wait::lanes
   int barrier = 0;           // Wait::barrier
   const void* mbarrier = nullptr;
-  int parity = 0;  // Wait::mbarrier
-  Where where;     // of what it waits for
+  int parity = 0;    // Wait::mbarrier
+  int products = 0;  // Wait::products: until the whole warpgroup has issued so many
+  Where where;       // of what it waits for
   Fiber fiber;
   std::vector<Copy> copies;  // issued, not arrived; oldest first
   std::vector<int> groups;   // sizes of the committed groups, oldest first
   int uncommitted = 0;       // copies after them
+  ThreadProducts product;
 
   int lane() const { return number % kWarp; }
   int warp() const { return number / kWarp; }
@@ -58,6 +63,8 @@ struct MBarrierState {
   const void* address;
   int count;                 // arrivals of a phase
   int pending;               // of this phase
+  int maker;                 // the thread that initialised it
+  bool fenced = false;       // bulk copies see that it is initialised
   int64_t bytes = 0;         // of bulk copies still to come
   uint64_t phase = 0;        // phases that are over
   std::vector<Copy> copies;  // of this phase
@@ -99,9 +106,11 @@ class Block : public BlockPlace {
   // Where all shared memory of this object's blocks lies.
   static constexpr size_t kArena = size_t(1) << 20;
   const unsigned char* arena() const { return arena_; }
+  unsigned char* arena() { return arena_; }
 
   Barrier barriers[kBarriers];
   std::vector<MBarrierState> mbarriers;
+  Products products[kMaxThreads / kWarpgroup];  // by warpgroup
   struct Exchange {
     alignas(16) unsigned char in[kWarp][kExchangeBytes];
     alignas(16) unsigned char out[kWarp][kExchangeBytes];
@@ -117,6 +126,7 @@ class Block : public BlockPlace {
   void leave(Thread& thread);
   void reset(const Launch& launch, uint32_t number, uint32_t first_serial);
   void report_deadlock();
+  std::string missing(const void* mbarrier) const;
 
   const Launch* launch_ = nullptr;
   uint32_t serial_ = 0, first_serial_ = 0;
@@ -150,5 +160,10 @@ Block* running_block();
 
 // "file:line", the file without its path.
 std::string text_of(Where where);
+
+// Fails where the launch is for an older architecture.
+void need_sm90(Block& block, const char* what, Where where);
+// The running thread starts bulk copies that count `bytes` on an mbarrier.
+void begin_bulk_copies(Block& block, std::span<const Copy> copies, int bytes, const void* mbarrier, Where where);
 
 }  // namespace doppel::emulator

@@ -10,7 +10,8 @@
 
 namespace doppel::emulator {
 
-enum class Access : uint8_t { read, write, atomic };
+// async_read: past the thread's own accesses, which sees ordinary stores only behind a fence_proxy_async.
+enum class Access : uint8_t { read, write, atomic, async_read };
 
 class Checker {
  public:
@@ -32,6 +33,8 @@ class Checker {
   virtual void acquire(Block& block, const void* object) = 0;
   // __threadfence, and what comes before and after an atomic operation: by these, blocks may be ordered.
   virtual void fence(Block& block) = 0;
+  // fence_proxy_async
+  virtual void fence_proxy(Block& block) = 0;
   virtual void before_atomic(Block& block, const void* address) = 0;
   virtual void after_atomic(Block& block, const void* address) = 0;
 

@@ -21,23 +21,26 @@ struct Options {
   int sm = 80;  // the architecture whose limits hold: 80, 86, 89, 90, 120
   Order blocks = Order::forward;
   Order warps = Order::forward;
-  uint64_t seed = 1;  // of the shuffled orders
+  int multiprocessors = 2;  // what multiprocessors() answers: kernels whose blocks stay size their grid by it
+  uint64_t seed = 1;        // of the shuffled orders
 };
 // Of all launches from now on; to be changed between launches only.
 Options& options();
 
 enum class Defect {
-  launch,                // beyond the architecture's grid, block or shared memory, or the kernel's __launch_bounds__
-  deadlock,              // all threads that are left wait
-  divergent_barrier,     // not all threads of the block or warp come to the same barrier or warp operation
-  out_of_bounds,         // outside all buffers and shared arrays (checked build)
-  shared_race,           // two threads, one writes, no barrier between (checked build)
-  global_race,           // the same through global memory, in a block or between blocks (checked build)
-  uninitialised_shared,  // a read of shared memory that no thread of the block has written (checked build)
-  misaligned,            // a vector at an address that is no multiple of its size
-  copy_not_waited_for,   // the destination of an asynchronous copy, before its wait (checked build)
-  write_to_input,        // through a pointer to const, or into constants (checked build)
-  bad_barrier,           // a misused mbarrier, barrier number or mask
+  launch,                  // beyond the architecture's grid, block or shared memory, or the kernel's __launch_bounds__
+  deadlock,                // all threads that are left wait
+  divergent_barrier,       // not all threads of the block or warp come to the same barrier or warp operation
+  out_of_bounds,           // outside all buffers and shared arrays (checked build)
+  shared_race,             // two threads, one writes, no barrier between (checked build)
+  global_race,             // the same through global memory, in a block or between blocks (checked build)
+  uninitialised_shared,    // a read of shared memory that no thread of the block has written (checked build)
+  misaligned,              // a vector at an address that is no multiple of its size
+  copy_not_waited_for,     // the destination of an asynchronous copy, before its wait (checked build)
+  write_to_input,          // through a pointer to const, or into constants (checked build)
+  bad_barrier,             // a misused mbarrier, barrier number or mask
+  product_not_waited_for,  // accumulators of a wgmma before its wait (checked build), or never waited for
+  missing_fence,           // before a wgmma, or between ordinary stores and what reads past them
 };
 // "out of bounds", "shared-memory race", ...
 const char* name_of(Defect defect);

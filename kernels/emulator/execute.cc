@@ -76,6 +76,10 @@ const char* name_of(Defect defect) {
       return "write to an input";
     case Defect::bad_barrier:
       return "bad barrier";
+    case Defect::product_not_waited_for:
+      return "wgmma not waited for";
+    case Defect::missing_fence:
+      return "missing fence";
   }
   return "?";
 }

@@ -100,6 +100,25 @@ void mbarrier_wait(void* barrier, int parity, Where where);
 void copy_async_arrive(void* barrier, Where where);
 void copy_bulk(void* to, const void* from, int bytes, void* barrier, Where where);
 
+// ---- past the thread's own accesses: bulk copies of tensors, products of warpgroups (sm_90) ------------------------
+
+struct TensorMap;  // kernels/emulator/tensor_map.h
+void tma_load(void* to, const TensorMap& map, const int (&at)[3], void* barrier, Where where);
+void tma_load_im2col(void* to, const TensorMap& map, const int (&at)[4], int right, int down, void* barrier,
+                     Where where);
+void fence_proxy_async();
+
+// Where a shared address lies, as shared memory counts its bytes.
+uint32_t shared_address(const void* address);
+struct WgmmaShape {
+  int n;                    // columns of b; a has 64 rows, the sum 16 terms
+  bool a_across, b_across;  // memory runs across the sum
+};
+void wgmma(float* d, uint64_t a, uint64_t b, bool accumulate, const WgmmaShape& shape, Where where);
+void wgmma_fence();
+void wgmma_commit();
+void wgmma_wait(int groups, Where where);
+
 // Reports an address that is no multiple of `alignment`.
 void check_aligned(const void* address, size_t alignment, Where where);
 

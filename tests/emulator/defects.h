@@ -17,13 +17,14 @@ struct Ground {
 };
 
 struct Planted {
-  // The kernel's name too. The line of defects.cu that ends in "// <- name" is where the report must say it happens.
+  // The kernel's name too. The line of its file that ends in "// <- name" is where the report must say it happens.
   const char* name;
   emulator::Defect defect;
   bool checked_only;  // whether it takes the checked build to see it
   void (*wrong)(const Ground&, Stream);
   void (*right)(const Ground&, Stream);
 };
-std::vector<Planted> planted();
+std::vector<Planted> planted();         // defects.cu
+std::vector<Planted> planted_hopper();  // defects_hopper.cu; for sm_90
 
 }  // namespace doppel::testing

@@ -84,6 +84,7 @@ DOPPEL_GLOBAL((1024), pipeline_bulk, float* out, const float* x) {
   if (threadIdx.x < 2) {
     mbarrier_init(full[threadIdx.x], 1);
     mbarrier_init(empty[threadIdx.x], 32);
+    fence_proxy_async();
   }
   __syncthreads();
   if (threadIdx.x == 0) {

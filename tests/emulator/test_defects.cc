@@ -12,9 +12,19 @@ using namespace doppel::testing;
 
 namespace {
 
-// Lines of defects.cu by the mark at their end.
-std::map<std::string, int> marked_lines() {
-  std::ifstream file(DOPPEL_DEFECTS);
+// The files of planted kernels, and the architecture that each is for.
+struct PlantedFile {
+  const char* name;
+  int sm;
+  std::vector<Planted> all;
+};
+std::vector<PlantedFile> files() {
+  return {{"defects.cu", 80, planted()}, {"defects_hopper.cu", 90, planted_hopper()}};
+}
+
+// Lines of such a file by the mark at their end.
+std::map<std::string, int> marked_lines(const std::string& name) {
+  std::ifstream file(DOPPEL_DEFECTS "/" + name);
   REQUIRE(file);
   std::map<std::string, int> lines;
   const std::string mark = "// <- ";
@@ -43,38 +53,43 @@ std::string report(void (*run)(const Ground&, Stream), emulator::Defect& defect)
 }  // namespace
 
 TEST_CASE("every planted defect is caught by class, kernel and line", "[emulator]") {
-  const auto lines = marked_lines();
   using emulator::Order;
-  for (const Planted& p : planted()) {
-    if (p.checked_only && !emulator::checked()) continue;
-    for (const Order order : {Order::forward, Order::reverse, Order::shuffled}) {
-      INFO(p.name << ", order " << int(order));
-      emulator::options().blocks = emulator::options().warps = order;
-      emulator::Defect defect{};
-      const std::string text = report(p.wrong, defect);
-      emulator::options() = {};
-      CAPTURE(text);
-      CHECK(text.starts_with(emulator::name_of(p.defect) + std::string(": kernel ") + p.name + "<false>"));
-      CHECK(defect == p.defect);
-      if (p.defect == emulator::Defect::launch) continue;  // is about the launch and its arrays
-      REQUIRE(lines.count(p.name) == 1);
-      const std::string place = "defects.cu:" + std::to_string(lines.at(p.name));
-      CHECK(text.find(place) != std::string::npos);
-      CHECK(text.find(" block (") != std::string::npos);
-      CHECK(text.find("thread (") != std::string::npos);
+  for (const PlantedFile& file : files()) {
+    const auto lines = marked_lines(file.name);
+    for (const Planted& p : file.all) {
+      if (p.checked_only && !emulator::checked()) continue;
+      for (const Order order : {Order::forward, Order::reverse, Order::shuffled}) {
+        INFO(p.name << ", order " << int(order));
+        emulator::options().blocks = emulator::options().warps = order;
+        emulator::options().sm = file.sm;
+        emulator::Defect defect{};
+        const std::string text = report(p.wrong, defect);
+        emulator::options() = {};
+        CAPTURE(text);
+        CHECK(text.starts_with(emulator::name_of(p.defect) + std::string(": kernel ") + p.name + "<false>"));
+        CHECK(defect == p.defect);
+        if (p.defect == emulator::Defect::launch) continue;  // is about the launch and its arrays
+        REQUIRE(lines.count(p.name) == 1);
+        const std::string place = std::string(file.name) + ":" + std::to_string(lines.at(p.name));
+        CHECK(text.find(place) != std::string::npos);
+        CHECK(text.find(" block (") != std::string::npos);
+        CHECK(text.find("thread (") != std::string::npos);
+      }
     }
   }
 }
 
 TEST_CASE("the right twins of the planted defects are silent", "[emulator]") {
   using emulator::Order;
-  for (const Planted& p : planted())
-    for (const Order order : {Order::forward, Order::reverse, Order::shuffled}) {
-      INFO(p.name << ", order " << int(order));
-      emulator::options().blocks = emulator::options().warps = order;
-      emulator::Defect defect{};
-      const std::string text = report(p.right, defect);
-      emulator::options() = {};
-      CHECK(text == "");
-    }
+  for (const PlantedFile& file : files())
+    for (const Planted& p : file.all)
+      for (const Order order : {Order::forward, Order::reverse, Order::shuffled}) {
+        INFO(p.name << ", order " << int(order));
+        emulator::options().blocks = emulator::options().warps = order;
+        emulator::options().sm = file.sm;
+        emulator::Defect defect{};
+        const std::string text = report(p.right, defect);
+        emulator::options() = {};
+        CHECK(text == "");
+      }
 }

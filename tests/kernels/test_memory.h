@@ -21,6 +21,12 @@ inline bool card_present() {
   }();
   return present;
 }
+// Whether that card runs code for sm_90a.
+inline bool hopper_present() {
+  int major = 0;
+  return card_present() && cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0) == cudaSuccess &&
+         major == 9;
+}
 // Waits for the card, so that the host may read what it wrote.
 inline void settle() {
   if (card_present() && cudaDeviceSynchronize() != cudaSuccess) throw std::runtime_error("the card failed");
@@ -29,6 +35,9 @@ inline void settle() {
 #else
 
 inline bool card_present() {
+  return false;
+}
+inline bool hopper_present() {
   return false;
 }
 inline void settle() {}

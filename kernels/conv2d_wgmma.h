@@ -1,0 +1,35 @@
+// The convolution of kernels/conv2d.h in bf16 by the tensor cores of compute capability 9.0 alone ("wgmma") on operands
+// that its copy engine brings: docs/kernels/conv2d_wgmma.md. Internal to kernels/; conv2d.cu offers it among the
+// choices (kernels/kernel_choice.h) where it takes the shape. Nobody chooses it unasked.
+#pragma once
+
+#include "kernels/conv2d_mma.h"
+#include "kernels/conv2d_wgmma_plan.h"
+
+namespace doppel {
+
+// What mma takes, one group of it, with filters whose paddings and taps a tensor map can say (kernels/device/tma.h).
+// Channels that are no multiple of 64 are filled up with zeros: right, but not fast.
+inline bool takes_wgmma(const Conv2d& v) {
+  return takes_mma(v) && v.groups == 1 && v.r <= 63 && v.s <= 63;
+}
+
+}  // namespace doppel
+
+namespace doppel::DOPPEL_BACKEND {
+
+// Whether the device runs wgmma: a card of compute capability 9.0, an emulator of sm_90.
+bool has_wgmma();
+
+// For shapes of which takes_wgmma() is true, where has_wgmma(), as conv.kernels says. All pointers must be multiples of
+// 16 bytes: std::invalid_argument if not. wgmma_workspace leaves backward_epilogue at 0.
+ConvWorkspace wgmma_workspace(const Conv2d& conv, const Epilogue& epilogue);
+size_t wgmma_fprop_workspace(const Conv2d& conv, const Epilogue& epilogue);
+size_t wgmma_dgrad_workspace(const Conv2d& conv);
+size_t wgmma_wgrad_workspace(const Conv2d& conv);
+void wgmma_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
+                 void* workspace, Stream stream);
+void wgmma_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream);
+void wgmma_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream);
+
+}  // namespace doppel::DOPPEL_BACKEND

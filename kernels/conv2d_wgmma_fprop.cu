@@ -1,0 +1,103 @@
+// z [n p q, k] = pixels [n p q, r s c] times filters [r s c, k], both read along the sum. docs/kernels/conv2d_wgmma.md.
+#include "kernels/conv2d_mma_store.h"
+#include "kernels/conv2d_wgmma.h"
+#include "kernels/conv2d_wgmma_tile.h"
+
+namespace doppel::DOPPEL_BACKEND {
+namespace {
+
+// Tile number `tile`: filters fastest, so that blocks that run together share pixels, parts of the sum slowest.
+struct Job {
+  int m, n, part;
+  Steps steps;
+  template <typename T>
+  static __device__ __forceinline__ Job of(int tile, const ConvShape& v, int splits) {
+    const int across = ceil_div(v.k, T::kN), down = ceil_div(v.n * v.p * v.q, T::kM);
+    const int part = tile / across / down;
+    return {tile / across % down * T::kM, tile % across * T::kN, part,
+            Steps(v.r * v.s * ceil_div(v.c, kWgmmaStep), part, splits)};
+  }
+};
+
+// ---- kernels --------------------------------------------------------------------------------------------------------
+
+// Either y = shuffle(leaky ReLU(z + b)), bf16, slope 1 being no activation; or, if `partial` [splits][n p q][k] is not
+// null, the parts of the sum.
+template <typename T>
+DOPPEL_GLOBAL((T::kThreads, 1), fprop, Bf16* y, float* partial, DOPPEL_GRID_CONSTANT const TensorMap x,
+              DOPPEL_GRID_CONSTANT const TensorMap w, const float* b, ConvShape v, float slope, bool shuffle,
+              int splits, int tiles) {
+  const int pixels = v.n * v.p * v.q;
+  const auto steps_of = [&](int tile) {
+    const Steps steps = Job::of<T>(tile, v, splits).steps;
+    return steps.end - steps.begin;
+  };
+  const auto load = [&](int tile, auto&& next) {
+    const Job job = Job::of<T>(tile, v, splits);
+    const int line = job.m / v.q, image = line / v.p;
+    const int left = job.m % v.q * v.stride - v.pad_left, top = line % v.p * v.stride - v.pad_top;
+    const int per_tap = ceil_div(v.c, kWgmmaStep);
+    int c = job.steps.begin % per_tap * kWgmmaStep, tap = job.steps.begin / per_tap;
+    for (int step = job.steps.begin; step < job.steps.end; ++step) {
+      const StageToFill to = next();
+      tma_load_im2col(to.a, x, {c, left, top, image}, tap % v.s, tap / v.s, *to.full);
+      tma_load(to.b, w, {c, tap, job.n}, *to.full);
+      if ((c += kWgmmaStep) >= v.c) c = 0, ++tap;
+    }
+  };
+  const auto store = [&](int tile, const float(&acc)[T::kN / 2], int row, unsigned char* mine) {
+    const Job job = Job::of<T>(tile, v, splits);
+    const int first = job.m + row;
+    if (partial) {
+      float* const out = partial + int64_t(job.part) * pixels * v.k;
+      for_wgmma_pairs(acc, [&](int i, int column, float v0, float v1) {
+        if (first + i < pixels && job.n + column < v.k)
+          store_vector(out + int64_t(first + i) * v.k + job.n + column, make_float2(v0, v1));
+      });
+      return;
+    }
+    const OutputPlace to{shuffle, v.q, v.k};
+    const auto finish = [&](int column, float& v0, float& v1) {
+      const bool inside = job.n + column < v.k;
+      v0 = activate(Activation::leaky_relu, v0 + (inside ? b[job.n + column] : 0.0f), slope);
+      v1 = activate(Activation::leaky_relu, v1 + (inside ? b[job.n + column + 1] : 0.0f), slope);
+    };
+    for_wgmma_units(acc, mine, finish, [&](int i, int column, const uint4& unit) {
+      if (first + i < pixels && job.n + column < v.k) to.store(y, first + i, job.n + column, unit);
+    });
+  };
+  wgmma_tiles<T, false, false>(tiles, steps_of, load, store);
+}
+
+// ---- launchers ------------------------------------------------------------------------------------------------------
+
+// As mma_fprop: z goes through memory when its sum is split, and for the epilogues of last layers.
+bool by_partials(const Conv2d& v, const Epilogue& e) {
+  return v.kernels.fprop.splits > 1 || e.activation == Activation::sigmoid || v.out_type == DType::f32;
+}
+
+}  // namespace
+
+size_t wgmma_fprop_workspace(const Conv2d& conv, const Epilogue& epilogue) {
+  if (!by_partials(conv, epilogue)) return 0;
+  return size_t(conv.kernels.fprop.splits) * size_t(conv.out_pixels() * conv.k) * sizeof(float);
+}
+
+void wgmma_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
+                 void* workspace, Stream stream) {
+  require_units(y, x, w, conv);
+  const auto [kernel, splits] = conv.kernels.fprop;
+  const ConvShape v = shape_of(conv);
+  float* const partial = by_partials(conv, epilogue) ? static_cast<float*>(workspace) : nullptr;
+  const float slope = epilogue.activation == Activation::leaky_relu ? epilogue.slope : 1.0f;
+  with_wgmma_tile(wgmma_columns(kernel), [&, splits = splits]<typename T>(T) {
+    const int tiles = int(blocks_of<T>(conv.out_pixels(), v.k)) * splits;
+    DOPPEL_KERNEL(fprop<T>).launch({unsigned(std::min(tiles, multiprocessors())), T::kThreads, T::kShared},
+                                   static_cast<Bf16*>(y), partial, make_tensor_map(pixels_of(conv, x, T::kM)),
+                                   make_tensor_map(filters_of(conv, w, T::kN)), b, v, slope, epilogue.shuffle, splits,
+                                   tiles, stream);
+  });
+  if (partial) finish_splits(y, partial, b, conv, epilogue, splits, stream);
+}
+
+}  // namespace doppel::DOPPEL_BACKEND

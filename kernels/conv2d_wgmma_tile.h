@@ -1,0 +1,199 @@
+// Blocks that multiply one tile of 128 x N results after the other: acc[m, n] = sum over k of A[m, k] B[k, n], bf16
+// operands, fp32 sums, by wgmma on stages of shared memory that the copy engine fills in steps of 64 along k.
+//
+// A block has three warpgroups, each with one job for as long as the block lives:
+//
+//   producer    one thread of it asks for the copies of the next step, as soon as a stage is empty
+//   consumers   two, each of 64 of the tile's rows: multiply what is full, store what is done
+//
+// Stage s goes round between two mbarriers: the bytes of both operands end a phase of full[s], the arrivals of the
+// eight consuming warps one of empty[s]. The producer does not stop at the end of a tile: while the consumers store
+// one, the first steps of the next are on their way.
+#pragma once
+
+#include "kernels/conv2d.h"
+#include "kernels/device/device.h"
+#include "kernels/device/tma.h"
+#include "kernels/device/wgmma.h"
+
+namespace doppel::DOPPEL_BACKEND {
+
+// An operand's stage is made of blocks of 64 x 64 elements or of 64 elements along k in a row: 128 bytes either way.
+constexpr int kWgmmaRow = 128, kWgmmaBlock = 64 * kWgmmaRow;
+
+// The shared memory of a block: the stages, then 16 rows of 128 bytes for each consuming warp, to store through.
+template <int N, int Stages>
+struct WgmmaTile {
+  static constexpr int kM = 128, kN = N, kK = 64, kStages = Stages;
+  static constexpr int kConsumers = 2, kThreads = (1 + kConsumers) * 128, kWarps = kConsumers * 4;
+  static constexpr int kBytesA = kM * kWgmmaRow, kBytes = kBytesA + N * kWgmmaRow;  // of a stage
+  static constexpr int kStore = 16 * kWgmmaRow;                                     // of a warp
+  static constexpr int kShared = Stages * kBytes + kWarps * kStore + 1024;          // the last to align the first
+  static_assert(kShared + 2 * Stages * 8 <= 227 << 10);
+};
+using WideWgmmaTile = WgmmaTile<256, 4>;
+using SquareWgmmaTile = WgmmaTile<128, 5>;
+
+// Calls body(Tile) for 256 or 128 columns.
+template <typename Body>
+void with_wgmma_tile(int columns, Body&& body) {
+  if (columns == 256)
+    body(WideWgmmaTile{});
+  else
+    body(SquareWgmmaTile{});
+}
+
+// The pixels of x that outputs see, `pixels` at a time, from the first tap on: the box ends where the filter ends at
+// the padding's end.
+inline Im2col pixels_of(const Conv2d& v, const void* x, int pixels) {
+  return {x,        v.n,   v.h, v.w, v.c, -v.pad_left, -v.pad_top, v.pad_right - (v.s - 1), v.pad_bottom - (v.r - 1),
+          v.stride, pixels};
+}
+
+// w as [k][tap][c], 64 channels of one tap of `filters` filters at a time.
+inline Tiled filters_of(const Conv2d& v, const void* w, int filters) {
+  const int64_t taps = int64_t(v.r) * v.s;
+  return {w, {v.c, taps, v.k}, {v.c, v.c * taps}, 1, filters};
+}
+
+// A place in the round of stages. `parity` is that of the phase of full[stage] that fills it, and the other that of the
+// phase of empty[stage] that frees it: the first time round, a phase before the first, which counts as over.
+template <int Stages>
+struct StageWalk {
+  int stage = 0, parity = 0;
+  __device__ __forceinline__ void next() {
+    if (++stage < Stages) return;
+    stage = 0;
+    parity ^= 1;
+  }
+};
+
+// Where the copies of a step go.
+struct StageToFill {
+  unsigned char *a, *b;
+  MBarrier* full;
+};
+
+// acc = the sum of the next `steps` stages, of this warpgroup's 64 rows.
+template <typename T, bool AAcross, bool BAcross>
+__device__ __forceinline__ void wgmma_steps(float (&acc)[T::kN / 2], const unsigned char* stages, MBarrier* full,
+                                            MBarrier* empty, StageWalk<T::kStages>& walk, int steps, int rows) {
+#pragma unroll
+  for (float& sum : acc) sum = 0;
+  wgmma_fence(acc);
+  int used = 0;
+  for (int step = 0; step < steps; ++step) {
+    mbarrier_wait(full[walk.stage], walk.parity);
+    const unsigned char* const a = stages + walk.stage * T::kBytes + rows * kWgmmaRow;
+    const unsigned char* const b = stages + walk.stage * T::kBytes + T::kBytesA;
+    wgmma_fence();
+#pragma unroll
+    for (int i = 0; i < T::kK / 16; ++i) {
+      const uint64_t da = AAcross ? wgmma_across(a + 16 * kWgmmaRow * i, kWgmmaBlock) : wgmma_along(a + 32 * i);
+      const uint64_t db = BAcross ? wgmma_across(b + 16 * kWgmmaRow * i, kWgmmaBlock) : wgmma_along(b + 32 * i);
+      wgmma<AAcross, BAcross>(acc, da, db, true);
+    }
+    wgmma_commit();
+    // The step before this one has been read, and may be overwritten.
+    wgmma_wait<1>();
+    if (step > 0 && lane() == 0) mbarrier_arrive(empty[used]);
+    used = walk.stage;
+    walk.next();
+  }
+  wgmma_wait<0>(acc);
+  if (steps > 0 && lane() == 0) mbarrier_arrive(empty[used]);
+}
+
+// All tiles of this block, numbers blockIdx.x, blockIdx.x + gridDim.x, .. below `tiles`.
+//
+//   steps_of(tile)               how many steps its sum has, maybe 0
+//   load(tile, next)             in the producing thread: for each of them calls next() once, which waits for a stage
+//                                and returns the StageToFill, and starts copies of T::kBytes in all to it
+//   store(tile, acc, row, warp)  in the consumers: `row` is the first of the tile of this warp's 16, `warp` the 2 KB of
+//                                shared memory that are its own
+template <typename T, bool AAcross, bool BAcross, typename Steps, typename Load, typename Store>
+__device__ __forceinline__ void wgmma_tiles(int tiles, Steps&& steps_of, Load&& load, Store&& store) {
+  DOPPEL_SHARED_DYNAMIC(bytes);
+  DOPPEL_SHARED(MBarrier, full, [T::kStages]);
+  DOPPEL_SHARED(MBarrier, empty, [T::kStages]);
+  unsigned char* const stages = wgmma_aligned(bytes);
+  if (threadIdx.x == 0) {
+    for (int s = 0; s < T::kStages; ++s) {
+      mbarrier_init(full[s], 1);
+      mbarrier_init(empty[s], T::kWarps);
+    }
+    fence_proxy_async();
+  }
+  __syncthreads();
+
+  // 40 + 2 * 232 registers are those of three warpgroups with 168 each, what 384 threads may start with.
+  StageWalk<T::kStages> walk;
+  if (threadIdx.x < 128) {
+    registers_decrease<40>();
+    if (threadIdx.x == 0)
+      for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x))
+        load(tile, [&]() {
+          const int s = walk.stage;
+          mbarrier_wait(empty[s], walk.parity ^ 1);
+          mbarrier_expect_tx(full[s], T::kBytes);
+          walk.next();
+          unsigned char* const stage = stages + s * T::kBytes;
+          return StageToFill{stage, stage + T::kBytesA, &full[s]};
+        });
+  } else {
+    registers_increase<232>();
+    const int consumer = warp() - 4, rows = consumer / 4 * 64;
+    unsigned char* const mine = stages + T::kStages * T::kBytes + consumer * T::kStore;
+    for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x)) {
+      float acc[T::kN / 2];
+      wgmma_steps<T, AAcross, BAcross>(acc, stages, full, empty, walk, steps_of(tile), rows);
+      store(tile, acc, consumer * 16, mine);
+    }
+  }
+}
+
+// ---- what is stored -------------------------------------------------------------------------------------------------
+
+// 64 columns at a time: __syncwarp() keeps the compiler from working out the addresses of all 128 sums, or loading what
+// they need, before it stores the first, for which there are no registers.
+constexpr int kWgmmaSums = 32;  // of a thread in 64 columns
+
+// pair(row, column, v0, v1) for all of this thread's results: row of the warp's 16, column of the tile, even, v1 that
+// of column + 1.
+template <int Count, typename Pair>
+__device__ __forceinline__ void for_wgmma_pairs(const float (&acc)[Count], Pair&& pair) {
+#pragma unroll
+  for (int first = 0; first < Count; first += kWgmmaSums) {
+#pragma unroll
+    for (int i = first; i < first + kWgmmaSums; i += 2)
+      pair(lane() / 4 + i / 2 % 2 * 8, i / 4 * 8 + lane() % 4 * 2, acc[i], acc[i + 1]);
+    __syncwarp();
+  }
+}
+
+// unit(row, column, values) for all of the warp's results after finish(column, v0, v1), which may change them, rounded,
+// 8 columns a unit. They pass through the warp's own shared memory, swizzled as operands are, and leave as whole rows
+// of 128 bytes.
+template <int Count, typename Finish, typename Unit>
+__device__ __forceinline__ void for_wgmma_units(const float (&acc)[Count], unsigned char* mine, Finish&& finish,
+                                                Unit&& unit) {
+  const auto place = [&](int row, int u) { return mine + row * kWgmmaRow + (u ^ row % 8) * 16; };
+#pragma unroll
+  for (int first = 0; first < Count; first += kWgmmaSums) {
+#pragma unroll
+    for (int i = 0; i < kWgmmaSums; i += 2) {
+      float v0 = acc[first + i], v1 = acc[first + i + 1];
+      finish((first + i) / 4 * 8 + lane() % 4 * 2, v0, v1);
+      store_vector(place(lane() / 4 + i / 2 % 2 * 8, i / 4) + lane() % 4 * 4, to_bf16x2(v0, v1));
+    }
+    __syncwarp();
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int row = i * 4 + lane() / 8;
+      unit(row, first * 2 + lane() % 8 * 8, load_vector<uint4>(place(row, lane() % 8)));
+    }
+    __syncwarp();
+  }
+}
+
+}  // namespace doppel::DOPPEL_BACKEND

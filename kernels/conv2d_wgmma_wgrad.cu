@@ -1,0 +1,98 @@
+// dw [k, r s c] = dz [k, n p q] times pixels [n p q, r s c], both read across the sum. Columns are taken in units of 64
+// channels of one tap, so that each is a box of the copy engine's. docs/kernels/conv2d_wgmma.md.
+#include "kernels/conv2d_mma_store.h"
+#include "kernels/conv2d_wgmma.h"
+#include "kernels/conv2d_wgmma_tile.h"
+
+namespace doppel::DOPPEL_BACKEND {
+namespace {
+
+// Tile number `tile`: columns fastest, parts of the sum slowest.
+struct Job {
+  int m, unit, part;
+  Steps steps;
+  template <typename T>
+  static __device__ __forceinline__ Job of(int tile, const ConvShape& v, int splits) {
+    const int across = ceil_div(v.r * v.s * ceil_div(v.c, 64), T::kN / 64), down = ceil_div(v.k, T::kM);
+    const int part = tile / across / down;
+    return {tile / across % down * T::kM, tile % across * (T::kN / 64), part,
+            Steps(ceil_div(v.n * v.p * v.q, kWgmmaStep), part, splits)};
+  }
+};
+
+// ---- kernels --------------------------------------------------------------------------------------------------------
+
+// out [splits][k][r s c]: the parts of the sum.
+template <typename T>
+DOPPEL_GLOBAL((T::kThreads, 1), wgrad, float* out, DOPPEL_GRID_CONSTANT const TensorMap x,
+              DOPPEL_GRID_CONSTANT const TensorMap dz, ConvShape v, int splits, int tiles) {
+  const int of_tap = ceil_div(v.c, 64), units = v.r * v.s * of_tap;
+  const auto steps_of = [&](int tile) {
+    const Steps steps = Job::of<T>(tile, v, splits).steps;
+    return steps.end - steps.begin;
+  };
+  const auto load = [&](int tile, auto&& next) {
+    const Job job = Job::of<T>(tile, v, splits);
+    for (int step = job.steps.begin; step < job.steps.end; ++step) {
+      const int m = step * kWgmmaStep, line = m / v.q, image = line / v.p;
+      const int left = m % v.q * v.stride - v.pad_left, top = line % v.p * v.stride - v.pad_top;
+      const StageToFill to = next();
+      for (int i = 0; i < T::kM / 64; ++i) tma_load(to.a + i * kWgmmaBlock, dz, {job.m + 64 * i, m, 0}, *to.full);
+      for (int i = 0; i < T::kN / 64; ++i) {
+        // Units behind the last are the first again: nobody stores what comes of them.
+        const int unit = job.unit + i < units ? job.unit + i : 0, tap = unit / of_tap;
+        tma_load_im2col(to.b + i * kWgmmaBlock, x, {unit % of_tap * 64, left, top, image}, tap % v.s, tap / v.s,
+                        *to.full);
+      }
+    }
+  };
+  const auto store = [&](int tile, const float(&acc)[T::kN / 2], int row, unsigned char*) {
+    const Job job = Job::of<T>(tile, v, splits);
+    float* const part = out + int64_t(job.part) * v.k * v.filter;
+    for_wgmma_pairs(acc, [&](int i, int column, float v0, float v1) {
+      const int k = job.m + row + i, unit = job.unit + column / 64, c = unit % of_tap * 64 + column % 64;
+      if (k < v.k && unit < units && c < v.c)
+        store_vector(part + int64_t(k) * v.filter + unit / of_tap * v.c + c, make_float2(v0, v1));
+    });
+  };
+  wgmma_tiles<T, true, true>(tiles, steps_of, load, store);
+}
+
+}  // namespace
+
+// ---- launchers ------------------------------------------------------------------------------------------------------
+
+size_t wgmma_wgrad_workspace(const Conv2d& conv) {
+  const int splits = conv.kernels.wgrad.splits;
+  return splits > 1 ? size_t(splits) * size_t(conv.weights()) * sizeof(float) : 0;
+}
+
+void wgmma_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream) {
+  require_units(dw, x, dz, conv);
+  const auto [kernel, splits] = conv.kernels.wgrad;
+  const ConvShape v = shape_of(conv);
+  float* const partial = splits > 1 ? static_cast<float*>(workspace) : nullptr;
+  const Tiled outputs{dz, {v.k, conv.out_pixels(), 1}, {v.k, v.k * conv.out_pixels()}, kWgmmaStep, 1};
+  const int units = v.r * v.s * ceil_div(v.c, 64);
+  with_wgmma_tile(wgmma_columns(kernel), [&, splits = splits]<typename T>(T) {
+    const int tiles = int(blocks_of<T>(v.k, int64_t(units) * 64)) * splits;
+    DOPPEL_KERNEL(wgrad<T>).launch({unsigned(std::min(tiles, multiprocessors())), T::kThreads, T::kShared},
+                                   partial ? partial : dw, make_tensor_map(pixels_of(conv, x, kWgmmaStep)),
+                                   make_tensor_map(outputs), v, splits, tiles, stream);
+  });
+  if (partial) add_splits(dw, DType::f32, partial, conv.weights(), splits, 1, 0, stream);
+}
+
+ConvWorkspace wgmma_workspace(const Conv2d& conv, const Epilogue& epilogue) {
+  ConvWorkspace bytes;
+  bytes.fprop = wgmma_fprop_workspace(conv, epilogue);
+  bytes.dgrad = wgmma_dgrad_workspace(conv);
+  bytes.wgrad = wgmma_wgrad_workspace(conv);
+  return bytes;
+}
+
+bool has_wgmma() {
+  return device_sm() == 90;
+}
+
+}  // namespace doppel::DOPPEL_BACKEND

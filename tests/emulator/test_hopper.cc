@@ -1,0 +1,122 @@
+// The instructions of sm_90 and sm_90a, on the emulator (and on such a card, when there is one), against what their
+// documentation says.
+#include "emulator/hopper.h"
+#include "emulator/instructions.h"
+#include "kernels/harness.h"
+
+using namespace doppel;
+using namespace doppel::testing;
+
+namespace {
+
+// Like where_compiled of test_instructions.cc, for an architecture that has them.
+template <typename Body>
+void on_hopper(Body body) {
+  if (!compiled_for_card()) {
+    testing::on_emulator([&](Stream stream) {
+      emulator::options().sm = 90;
+      body(stream);
+    });
+  } else if (hopper_present()) {
+    body(Stream{Device::cuda});
+  }
+}
+
+// Rows of 64 of `out` against element(row, c).
+template <typename Element>
+void check_rows(const Buffer& out, Element&& element) {
+  Doubles want;
+  for (int row = 0; row < int(out.count()) / 64; ++row)
+    for (int c = 0; c < 64; ++c) want.push_back(element(row, c));
+  CHECK(mismatch(out, want, Doubles(want.size())) == "");
+}
+
+}  // namespace
+
+TEST_CASE("a tensor's box arrives swizzled, with zeros for what lies outside", "[emulator]") {
+  on_hopper([](Stream stream) {
+    const int64_t c = 72, rows = 20, planes = 3;
+    const Buffer x(DType::bf16, uniform(1, c * rows * planes));
+    for (const auto& [at_c, at_j, at_k] : {std::tuple{0, 0, 0}, {8, 3, 1}, {64, 15, 2}, {-8, -2, 0}, {80, 0, 0}}) {
+      const Tiled t{x.data(), {c, rows, planes}, {c, c * rows}, 8, 2};
+      Buffer out(DType::bf16, 16 * 64);
+      run_tma_load(out.bf16(), t, {at_c, at_j, at_k}, stream);
+      check_rows(out, [&, c0 = at_c, j0 = at_j, k0 = at_k](int row, int i) {
+        const int64_t e = c0 + i, j = j0 + row % 8, k = k0 + row / 8;
+        return e >= 0 && e < c && j >= 0 && j < rows && k < planes ? x[(k * rows + j) * c + e] : 0;
+      });
+    }
+  });
+}
+
+TEST_CASE("pixels of pictures arrive as a filter's tap sees them", "[emulator]") {
+  on_hopper([](Stream stream) {
+    const int n = 3, h = 5, w = 7, c = 72;
+    const Buffer x(DType::bf16, uniform(2, int64_t(n) * h * w * c));
+    for (const int step : {1, 2})
+      for (const auto& [right, down] : {std::pair{0, 0}, {2, 1}, {4, 2}}) {
+        // A filter of 3 x 5 with paddings 1, 2 (top, left) and 1, 1: outputs begin at (-2, -1) and end so that the
+        // filter ends one beyond the picture.
+        const Im2col t{x.data(), n, h, w, c, -2, -1, 1 - 4, 1 - 2, step, 40};
+        const int across = (w + 3 - 5) / step + 1, along = (h + 2 - 3) / step + 1;
+        for (const int first : {0, 4, across * along}) {
+          const int q = first % across, p = first / across % along, image = first / across / along;
+          Buffer out(DType::bf16, 40 * 64);
+          run_tma_load_im2col(out.bf16(), t, {16, q * step - 2, p * step - 1, image}, right, down, stream);
+          check_rows(out, [&, dx = right, dy = down](int row, int i) {
+            const int m = first + row, picture = m / across / along;
+            const int y = m / across % along * step - 1 + dy, at = m % across * step - 2 + dx;
+            const bool inside = picture < n && y >= 0 && y < h && at >= 0 && at < w && 16 + i < c;
+            return inside ? x[((int64_t(picture) * h + y) * w + at) * c + 16 + i] : 0;
+          });
+        }
+      }
+  });
+}
+
+TEST_CASE("a warpgroup multiplies what lies in shared memory", "[emulator]") {
+  on_hopper([](Stream stream) {
+    for (const int n : {128, 256})
+      for (const bool a_across : {false, true})
+        for (const bool b_across : {false, true}) {
+          INFO("n " << n << (a_across ? ", a across" : "") << (b_across ? ", b across" : ""));
+          const Buffer a(DType::bf16, uniform(3, 64 * 64)), b(DType::bf16, uniform(4, 64 * n));
+          Buffer d(DType::f32, 64 * n);
+          run_wgmma(d.f32(), static_cast<const Bf16*>(a.data()), static_cast<const Bf16*>(b.data()), n, a_across,
+                    b_across, stream);
+          Doubles want, allowed;
+          for (int i = 0; i < 64; ++i)
+            for (int j = 0; j < n; ++j) {
+              double sum = 0, size = 0;
+              for (int k = 0; k < 64; ++k) {
+                const double v = a[a_across ? k * 64 + i : i * 64 + k] * b[b_across ? k * n + j : j * 64 + k];
+                sum += 2 * v, size += 2 * std::abs(v);
+              }
+              want.push_back(sum), allowed.push_back(size * sum_error(128));
+            }
+          CHECK(mismatch(d, want, allowed) == "");
+        }
+  });
+}
+
+TEST_CASE("tensor maps have limits", "[emulator]") {
+  alignas(16) static Bf16 data[64];
+  const Tiled good{data, {64, 1, 1}, {64, 64}, 8, 1};
+  const Im2col pictures{data, 1, 1, 1, 64, -1, -1, -1, -1, 1, 64};
+  CHECK(tensor_map_problem(good) == "");
+  CHECK(tensor_map_problem(pictures) == "");
+  const auto bad = [](auto map, auto spoil) {
+    spoil(map);
+    return tensor_map_problem(map) != "";
+  };
+  CHECK(bad(good, [](Tiled& t) { t.data = data + 1; }));
+  CHECK(bad(good, [](Tiled& t) { t.sizes[1] = 0; }));
+  CHECK(bad(good, [](Tiled& t) { t.strides[0] = 4; }));
+  CHECK(bad(good, [](Tiled& t) { t.rows = 257; }));
+  CHECK(bad(pictures, [](Im2col& t) { t.data = data + 1; }));
+  CHECK(bad(pictures, [](Im2col& t) { t.lower_x = -129; }));
+  CHECK(bad(pictures, [](Im2col& t) { t.upper_y = -2; }));  // empty
+  CHECK(bad(pictures, [](Im2col& t) { t.step = 9; }));
+  CHECK(bad(pictures, [](Im2col& t) { t.pixels = 1025; }));
+  CHECK(bad(pictures, [](Im2col& t) { t.c = 60; }));
+}

@@ -1,0 +1,142 @@
+// The convolution by wgmma, on the emulator of an sm_90 and on such a card: every launcher against the double-precision
+// reference, with each tile and with split sums.
+#include <memory>
+
+#include "kernels/conv2d_wgmma_plan.h"
+#include "kernels/conv_checks.h"
+
+using namespace doppel;
+using namespace doppel::testing;
+
+namespace {
+
+constexpr KernelChoice kWide{KernelKind::wgmma_128x256, 1}, kSquare{KernelKind::wgmma_128x128, 1},
+    kWideSplit{KernelKind::wgmma_128x256, 2}, kSquareSplit{KernelKind::wgmma_128x128, 3};
+
+// An emulator of that architecture while it lives.
+struct EmulatedHopper {
+  emulator::Options before = emulator::options();
+  explicit EmulatedHopper(emulator::Order order = emulator::Order::forward) {
+    emulator::options().sm = 90;
+    emulator::options().blocks = emulator::options().warps = order;
+  }
+  ~EmulatedHopper() { emulator::options() = before; }
+  EmulatedHopper(const EmulatedHopper&) = delete;
+  EmulatedHopper& operator=(const EmulatedHopper&) = delete;
+};
+
+// All launchers with each choice, each in another of the emulator's orders: that the orders give the same bits is a
+// test of its own.
+void check_choices(Conv2d conv, const Epilogue& epilogue, std::initializer_list<KernelChoice> choices, uint64_t seed,
+                   DType out_type = DType::bf16) {
+  conv.type = DType::bf16, conv.out_type = out_type;
+  int order = int(seed);
+  for (const KernelChoice& choice : choices) {
+    conv.kernels = {choice, choice, choice};
+    {
+      const EmulatedHopper emulated(emulator::Order(order++ % 3));
+      check_launchers(conv, epilogue, seed, true, Stream{Device::emulator});
+    }
+    if (hopper_present() && !emulator::checked()) check_launchers(conv, epilogue, seed, true, Stream{Device::cuda});
+  }
+}
+
+}  // namespace
+
+TEST_CASE("conv2d by wgmma: less than one tile", "[conv2d][wgmma][emulator]") {
+  check_choices(make_conv(1, 1, 1, 8, 8, 1, 1, 1, Padding::none), kPlain, {kWide, kSquare}, 1);
+  check_choices(make_conv(1, 5, 6, 8, 16, 3, 3, 1, Padding::same), kUp, {kWide, kSquareSplit}, 2);
+  check_choices(make_conv(1, 1, 1, 8, 8, 5, 5, 2, Padding::same), kLeaky, {kSquare}, 3);  // most taps see padding only
+}
+
+TEST_CASE("conv2d by wgmma: several tiles each way", "[conv2d][wgmma][emulator]") {
+  // 143 pixels: a tile and a bit; channels a step and a bit to a tile and a bit, and the other way round. More steps
+  // than stages, so that these are used again.
+  check_choices(make_conv(1, 13, 11, 72, 136, 3, 1, 1, Padding::symmetric), kLeaky, {kSquare, kWide}, 10);
+  check_choices(make_conv(1, 13, 11, 264, 64, 1, 3, 1, Padding::symmetric), kLeaky, {kWide, kSquareSplit}, 11);
+}
+
+TEST_CASE("conv2d by wgmma: stride 2", "[conv2d][wgmma][emulator]") {
+  check_choices(make_conv(2, 9, 7, 72, 24, 5, 3, 2, Padding::same), kLeaky, {kWide, kSquareSplit}, 20);
+  check_choices(make_conv(2, 18, 16, 8, 16, 3, 5, 2, Padding::same), kLeaky, {kSquare}, 21);  // several tiles a phase
+  check_choices(make_conv(1, 7, 4, 8, 24, 1, 1, 2, Padding::symmetric), kPlain, {kSquare}, 22);  // phases without a tap
+  check_choices(make_conv(1, 1, 5, 16, 8, 3, 3, 2, Padding::symmetric), kPlain, {kSquare}, 23);  // and without a pixel
+  Conv2d conv = make_conv(2, 6, 7, 16, 8, 5, 3, 2, Padding::none);
+  conv.pad_top = 4, conv.pad_bottom = 1, conv.pad_left = 0, conv.pad_right = 2;
+  check_choices(conv, kLeaky, {kSquare, kWideSplit}, 24);
+}
+
+TEST_CASE("conv2d by wgmma: epilogues", "[conv2d][wgmma][emulator]") {
+  const Conv2d even = make_conv(2, 3, 5, 16, 48, 1, 1, 1, Padding::none);
+  const Conv2d odd = make_conv(2, 3, 5, 16, 24, 1, 1, 1, Padding::none);  // the middle unit falls into two runs
+  for (const Epilogue& epilogue : kAll)
+    for (const DType out_type : {DType::bf16, DType::f32}) {
+      check_choices(even, epilogue, {kSquare}, 30, out_type);
+      check_choices(odd, epilogue, {kSquare}, 31, out_type);
+    }
+}
+
+TEST_CASE("conv2d by wgmma: every order and number of multiprocessors gives the same bits",
+          "[conv2d][wgmma][emulator]") {
+  Conv2d conv = make_conv(2, 9, 15, 72, 24, 3, 3, 2, Padding::same);
+  conv.type = conv.out_type = DType::bf16;
+  for (const KernelChoice& choice : {kWide, kSquareSplit}) {
+    conv.kernels = {choice, choice, choice};
+    const auto run = [&](Stream stream) {
+      auto made = std::make_unique<ConvRun>(conv, kUp, 40, stream);
+      made->all();
+      return made;
+    };
+    const auto same_bits = [](const ConvRun& first, const ConvRun& second) {
+      CHECK(first.y.same_bits(second.y));
+      CHECK(first.dx.same_bits(second.dx));
+      CHECK(first.dw.same_bits(second.dw));
+    };
+    {
+      const EmulatedHopper emulated;
+      const auto first = run(Stream{Device::emulator});
+      for (const emulator::Order order : {emulator::Order::reverse, emulator::Order::shuffled}) {
+        const EmulatedHopper other(order);
+        emulator::options().multiprocessors = order == emulator::Order::reverse ? 1 : 5;
+        same_bits(*first, *run(Stream{Device::emulator}));
+      }
+    }
+    if (hopper_present() && !emulator::checked()) same_bits(*run(Stream{Device::cuda}), *run(Stream{Device::cuda}));
+  }
+}
+
+TEST_CASE("conv2d by wgmma: where it is offered", "[conv2d][wgmma][emulator]") {
+  Conv2d conv = make_conv(2, 32, 32, 128, 256, 5, 5, 2, Padding::same);
+  conv.type = conv.out_type = DType::bf16;
+  const Stream stream{Device::emulator};
+  const auto offered = [&](const Conv2d& v) {
+    int count = 0;
+    for (const Pass pass : {Pass::fprop, Pass::dgrad, Pass::wgrad})
+      for (const KernelChoice& choice : conv2d_choices(v, pass, stream)) count += is_wgmma(choice.kernel);
+    return count;
+  };
+  CHECK(offered(conv) == 0);  // an sm_80
+  Conv2d chosen = conv;
+  chosen.kernels.fprop = kWide;
+  CHECK_THROWS_AS(conv2d_workspace(chosen, kPlain, stream), std::invalid_argument);
+
+  const EmulatedHopper emulated;
+  CHECK(offered(conv) > 3 * 2);                                             // both tiles for each pass, and parts
+  CHECK(is_mma(conv2d_choices(conv, Pass::fprop, stream).front().kernel));  // unasked, as before
+  CHECK_NOTHROW(conv2d_workspace(chosen, kPlain, stream));
+  Conv2d odd = conv, single = conv, grouped = conv;
+  odd.c = 36;
+  grouped.groups = 2;
+  single.type = single.out_type = DType::f32;
+  CHECK(offered(odd) == 0);
+  CHECK(offered(single) == 0);
+  CHECK(offered(grouped) == 0);
+  ConvRun run(make_conv(1, 2, 2, 8, 8, 1, 1, 1, Padding::none), kPlain, 50, stream);
+  Conv2d small = run.conv;
+  small.type = small.out_type = DType::bf16;
+  small.kernels = {kWide, kWide, kWide};
+  const Buffer x(DType::bf16, 4 * 8 + 8);
+  const auto* off = static_cast<const char*>(x.data()) + 2;
+  CHECK_THROWS_AS(conv2d_fprop(run.y.data(), off, run.w.data(), run.b.f32(), small, kPlain, nullptr, stream),
+                  std::invalid_argument);
+}
