@@ -48,6 +48,7 @@ void add_step(MemoryPlan& plan, const StepBytes& bytes) {
 void add_chosen_step(MemoryPlan& plan, const StepOptions& options, const std::shared_ptr<ParameterLayout>& layout,
                      size_t limit) {
   StepForecast forecast(options, layout);
+  const size_t process = plan.process;
   plan.activations = forecast.values(options.batch);
   const StepBytes plain = forecast.plain(options.batch, plan.device() > limit);
   add_step(plan, plain);
@@ -62,6 +63,9 @@ void add_chosen_step(MemoryPlan& plan, const StepOptions& options, const std::sh
   choose(true);
   // What seems to fit is planned in full.
   if (options.batch > StepForecast::kLineTo && plan.device() <= limit) choose(false);
+  // Planning takes memory of the process too, which a choice that just fitted did not know of.
+  for (int more = 0; more < 2 && plan.device() > limit && plan.device() - limit + process <= plan.process; ++more)
+    choose(false);
 }
 
 }  // namespace
