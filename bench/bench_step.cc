@@ -1,6 +1,10 @@
 // Times whole training steps: drawing and warping, both passes, losses, optimiser.
 //
 //   bench_step [--device cpu|cuda|emulator] [--arch A] [--batch N] [--precision P] [--seconds S] [--json] [--profile]
+//              [--conv handwritten|auto|untimed] [--kernel-cache FILE]
+//
+// On a card the kernels of the layers are chosen by timing them first, as in training (runtime/tuner.h); --conv says
+// among which. Their times are kept for the next run only in the file that --kernel-cache names.
 //
 // gflops are those of convolutions and matrix products alone, counted from the shapes, over the time of the whole step.
 //
@@ -13,6 +17,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
@@ -28,11 +33,22 @@ namespace doppel::bench {
 namespace {
 
 struct Options {
-  std::string device = "cpu", arch, precision;
+  std::string device = "cpu", arch, precision, conv = "handwritten", kernel_cache;
   int batch = 0;
   double seconds = 10;
   bool json = false, profile = false, nvtx = false;
 };
+
+// Of a run on a card; on the CPU and the emulator nothing is timed.
+Tuning tuning_of(const Options& o) {
+  Tuning tuning;
+  tuning.candidates = o.conv == "auto"          ? Candidates::all
+                      : o.conv == "handwritten" ? Candidates::handwritten
+                                                : Candidates::untimed;
+  if (!o.kernel_cache.empty()) tuning.cache = std::filesystem::absolute(o.kernel_cache).string();
+  tuning.tell = [](const std::string& line) { std::fprintf(stderr, "bench_step: %s\n", line.c_str()); };
+  return tuning;
+}
 
 void print_nodes(const std::vector<NodeTime>& nodes) {
   std::map<std::string, double> by_kind;
@@ -51,11 +67,11 @@ void print_sorted_nodes(std::vector<NodeTime> nodes) {
   std::sort(nodes.begin(), nodes.end(), [](const auto& a, const auto& b) { return a.seconds > b.seconds; });
   double total = 0;
   for (const NodeTime& n : nodes) total += n.seconds;
-  std::printf("%10s %6s %10s %8s %9s  %s\n", "ms", "%", "GFLOP/s", "GB/s", "of floor", "node");
+  std::printf("%10s %6s %10s %8s %9s  %-17s %s\n", "ms", "%", "GFLOP/s", "GB/s", "of floor", "kernel", "node");
   for (const NodeTime& n : nodes)
-    std::printf("%10.4f %6.1f %10.0f %8.0f %8.1f%%  %-24s %s\n", n.seconds * 1e3, 100 * n.seconds / total,
-                n.flops / n.seconds * 1e-9, n.bytes / n.seconds * 1e-9, 100 * n.floor / n.seconds, n.name.c_str(),
-                n.output.c_str());
+    std::printf("%10.4f %6.1f %10.0f %8.0f %8.1f%%  %-17s %-24s %s\n", n.seconds * 1e3, 100 * n.seconds / total,
+                n.flops / n.seconds * 1e-9, n.bytes / n.seconds * 1e-9, 100 * n.floor / n.seconds, n.kernel.c_str(),
+                n.name.c_str(), n.output.c_str());
 }
 
 std::string json_of(const StepCase& c) {
@@ -95,10 +111,10 @@ std::string json_of(const DeviceResult& r) {
   if (!r.nodes.empty()) json += ",\"nodes\":[";
   for (const NodeTime& n : r.nodes) {
     std::snprintf(text, sizeof text,
-                  "%s{\"name\":\"%s\",\"output\":\"%s\",\"ms\":%.5f,\"gflops\":%.1f,"
+                  "%s{\"name\":\"%s\",\"output\":\"%s\",\"kernel\":\"%s\",\"ms\":%.5f,\"gflops\":%.1f,"
                   "\"gb_per_s\":%.1f,\"of_floor\":%.4f}",
-                  &n == &r.nodes.front() ? "" : ",", n.name.c_str(), n.output.c_str(), n.seconds * 1e3,
-                  n.flops / n.seconds * 1e-9, n.bytes / n.seconds * 1e-9, n.floor / n.seconds);
+                  &n == &r.nodes.front() ? "" : ",", n.name.c_str(), n.output.c_str(), n.kernel.c_str(),
+                  n.seconds * 1e3, n.flops / n.seconds * 1e-9, n.bytes / n.seconds * 1e-9, n.floor / n.seconds);
     json += text;
   }
   return json + (r.nodes.empty() ? "}" : "]}");
@@ -169,14 +185,15 @@ void run_on_device(const Options& o, Device device) {
     std::printf("peaks of this run: %.1f TFLOP/s, %.0f GB/s\n", peak.flops * 1e-12, peak.bytes * 1e-9);
     print_device_header();
   }
-  print_all(o, device, [&](const StepCase& c) { return measure_on_device(c, device, peak, o.seconds, o.profile); });
+  print_all(o, device,
+            [&](const StepCase& c) { return measure_on_device(c, device, tuning_of(o), peak, o.seconds, o.profile); });
 }
 
 int usage() {
   std::fprintf(stderr,
                "usage: bench_step [--device cpu|cuda|cuda:N|emulator] [--arch lite|original]\n"
                "                  [--batch SAMPLES_PER_PERSON] [--precision bf16|fp32] [--seconds S] [--json]\n"
-               "                  [--profile] [--nvtx]\n");
+               "                  [--profile] [--nvtx] [--conv handwritten|auto|untimed] [--kernel-cache FILE]\n");
   return 2;
 }
 
@@ -197,6 +214,10 @@ int main_program(int argc, char** argv) {
       o.arch = argv[++i];
     } else if (key == "--precision" && has_value) {
       o.precision = argv[++i];
+    } else if (key == "--conv" && has_value) {
+      o.conv = argv[++i];
+    } else if (key == "--kernel-cache" && has_value) {
+      o.kernel_cache = argv[++i];
     } else if (key == "--batch" && has_value) {
       o.batch = std::atoi(argv[++i]);
     } else if (key == "--seconds" && has_value) {
@@ -205,10 +226,11 @@ int main_program(int argc, char** argv) {
       return usage();
     }
   }
+  if (o.conv != "handwritten" && o.conv != "auto" && o.conv != "untimed") return usage();
   const Device device = choose_device(o.device);
   if (cases(o, device).empty()) return usage();
   if (o.nvtx) {
-    for (const StepCase& c : cases(o, device)) run_with_ranges(c, device, 3);
+    for (const StepCase& c : cases(o, device)) run_with_ranges(c, device, tuning_of(o), 3);
   } else if (device == Device::cpu) {
     run_on_cpu(o);
   } else {

@@ -39,6 +39,9 @@ class CardMemory {
 // from and to are device memory.
 void copy_on_card(void* to, const void* from, size_t bytes, Stream stream);
 
+// Seconds. No time is taken for less: a rate is a number even where a clock did not move.
+constexpr double kLeastTime = 1e-9;
+
 // Median seconds of `run` between two events, after warm-up; the L2 cache is overwritten before each, so that inputs
 // come from memory. At least five runs, and then until `budget` seconds are over. On the emulator: one run.
 double time_on_card(const std::function<void(Stream)>& run, double budget);

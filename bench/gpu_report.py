@@ -16,10 +16,15 @@ AIM_MS, AIM_TUNED, AIM_EAGER = 3.0, 1.3, 2.2  # original 64+64 in bf16 on an H20
 SHOWN = 15  # rows of a long table on the screen
 
 
+def opened(path, mode="r"):
+    """Whatever the locale is, and whatever bytes a compiler has printed."""
+    return open(path, mode, encoding="utf-8", errors="replace")
+
+
 def tsv(path):
     if not os.path.exists(path):
         return []
-    with open(path) as file:
+    with opened(path) as file:
         return [line.rstrip("\n").split("\t") for line in file]
 
 
@@ -27,7 +32,7 @@ def rows_of(path):
     """The objects of a JSON list with one object a line, of which the end may be missing."""
     rows = []
     if os.path.exists(path):
-        with open(path) as file:
+        with opened(path) as file:
             for line in file:
                 text = line.strip().lstrip("[").rstrip(",")
                 # The last line also closes the list; a line that was cut off is none of these.
@@ -121,11 +126,11 @@ def nodes(report, limit=None):
     for r in report["steps"]:
         slowest = sorted(r.get("nodes", []), key=lambda n: -n["ms"])
         rows = [
-            [n["name"], n["output"], f"{n['ms']:.4f}", f"{n['gflops'] / 1e3:.1f}", f"{n['gb_per_s']:.0f}", f"{100 * n['of_floor']:.0f} %"]
+            [n["name"], n["output"], n.get("kernel") or "-", f"{n['ms']:.4f}", f"{n['gflops'] / 1e3:.1f}", f"{n['gb_per_s']:.0f}", f"{100 * n['of_floor']:.0f} %"]
             for n in slowest
         ]
         lines += ["", f"{name_of(r)}, node by node, the slowest first:", ""]
-        lines += table(["node", "output", "ms", "TFLOP/s", "GB/s", "of floor"], rows, limit)
+        lines += table(["node", "output", "kernel", "ms", "TFLOP/s", "GB/s", "of floor"], rows, limit)
         if limit:
             break
     return lines or ["Nothing was measured."]
@@ -173,9 +178,9 @@ def main():
     ]
     slug = re.sub(r"[^a-z0-9]+", "-", machine.get("device", "unknown").lower()).strip("-")
     path = f"{out}/{slug}-{machine.get('date', 'undated')}"
-    with open(path + ".json", "w") as file:
+    with opened(path + ".json", "w") as file:
         json.dump(report, file, indent=1)
-    with open(path + ".md", "w") as file:
+    with opened(path + ".md", "w") as file:
         file.write(heading + "\n")
         for title, section in sections:
             file.write(f"\n## {title}\n\n" + "\n".join(section(report)) + "\n")

@@ -6,17 +6,22 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <utility>
 
+#include "bench/card.h"
 #include "bench/step_floor.h"
 #include "kernels/philox.h"
 #include "nn/trainer.h"
 #include "runtime/device.h"
+#include "runtime/kernel_cache.h"
 
 #if defined(DOPPEL_ONEDNN)
 #include "bench/bare_onednn.h"
 #endif
 
-#if defined(DOPPEL_CUDA)
+// Not every toolkit has it where headers are looked for.
+#if defined(DOPPEL_CUDA) && __has_include(<nvtx3/nvToolsExt.h>)
+#define DOPPEL_NVTX
 #include <nvtx3/nvToolsExt.h>
 #endif
 
@@ -58,7 +63,7 @@ std::vector<std::function<void()>> bare_products_of([[maybe_unused]] const Graph
 // A range of a profiler's time line, while it lives.
 class Range {
  public:
-#if defined(DOPPEL_CUDA)
+#if defined(DOPPEL_NVTX)
   explicit Range(const char* name) {
     nvtxRangePushA(name);
   }
@@ -77,9 +82,13 @@ double median(std::vector<double> v) {
   std::sort(v.begin(), v.end());
   return v[v.size() / 2];
 }
+double median_time(std::vector<double> v) {
+  return std::max(median(std::move(v)), kLeastTime);
+}
 
 // `pixels` are filled, and must outlive the trainer.
-std::unique_ptr<Trainer> make_trainer(const StepCase& c, Device device, std::vector<uint8_t>& pixels) {
+std::unique_ptr<Trainer> make_trainer(const StepCase& c, Device device, const Tuning& tuning,
+                                      std::vector<uint8_t>& pixels) {
   const Architecture arch = architecture(c.arch);
   ModelDescription m;
   m.architecture = c.arch;
@@ -93,7 +102,7 @@ std::unique_ptr<Trainer> make_trainer(const StepCase& c, Device device, std::vec
   const int faces = 32;
   pixels = noise_faces(faces, m.face_size);
   const std::vector<PersonFaces> people{{"a", faces, pixels.data()}, {"b", faces, pixels.data()}};
-  return std::make_unique<Trainer>(m, people, TrainingEnd{}, device);
+  return std::make_unique<Trainer>(m, people, TrainingEnd{}, device, StepSetup{{}, tuning});
 }
 
 // Floors are 0 without a peak.
@@ -109,8 +118,10 @@ std::vector<NodeTime> profile(Trainer& trainer, int rounds, const Peak& peak) {
   for (size_t i = 0; i < times.size(); ++i) {
     const Node& node = graph.nodes[i];
     const Value& out = graph[node.out.front()];
-    nodes.push_back({node.op->name(), out.name + " " + to_string(out.shape), median(times[i]), node.op->flops(),
-                     least_bytes(graph, node), peak.flops > 0 ? floor_of(graph, node, peak).seconds : 0});
+    nodes.push_back({node.op->name(), out.name + " " + to_string(out.shape),
+                     node.op->product().empty() ? "" : to_string(node.op->choice()), median_time(times[i]),
+                     node.op->flops(), least_bytes(graph, node),
+                     peak.flops > 0 ? floor_of(graph, node, peak).seconds : 0});
   }
   return nodes;
 }
@@ -119,7 +130,7 @@ std::vector<NodeTime> profile(Trainer& trainer, int rounds, const Peak& peak) {
 
 CpuResult measure_on_cpu(const StepCase& c, double budget, bool with_profile) {
   std::vector<uint8_t> pixels;
-  const auto trainer = make_trainer(c, Device::cpu, pixels);
+  const auto trainer = make_trainer(c, Device::cpu, {}, pixels);
   const auto bare = bare_products_of(trainer->training_step().program().graph());
   const auto run_bare = [&] {
     for (const auto& call : bare) call();
@@ -134,20 +145,21 @@ CpuResult measure_on_cpu(const StepCase& c, double budget, bool with_profile) {
     const double step = seconds([&] { trainer->step(); });
     const double products = seconds(run_bare);
     step_times.push_back(step);
-    ratios.push_back(bare.empty() ? std::nan("") : products / step);
+    ratios.push_back(products / std::max(step, kLeastTime));
   }
-  const double t = median(step_times);
-  return {c, 2 * c.batch / t, trainer->training_step().flops() / t * 1e-9, median(ratios),
+  const double t = median_time(step_times);
+  return {c, 2 * c.batch / t, trainer->training_step().flops() / t * 1e-9, bare.empty() ? std::nan("") : median(ratios),
           with_profile ? profile(*trainer, 9, {}) : std::vector<NodeTime>{}};
 }
 
-DeviceResult measure_on_device(const StepCase& c, Device device, const Peak& peak, double budget, bool with_profile) {
+DeviceResult measure_on_device(const StepCase& c, Device device, const Tuning& tuning, const Peak& peak, double budget,
+                               bool with_profile) {
   const bool rehearsed = device == Device::emulator;
   // As many as may be pending before the trainer waits for the oldest.
   const int block = rehearsed ? 1 : StepDriver::kLag;
   const size_t free_before = available_memory(device);
   std::vector<uint8_t> pixels;
-  const auto trainer = make_trainer(c, device, pixels);
+  const auto trainer = make_trainer(c, device, tuning, pixels);
   // The first goes node by node, the second is recorded, the others are replayed.
   for (int i = 0; i < (rehearsed ? 1 : 10); ++i) trainer->step();
   trainer->settle();
@@ -173,9 +185,9 @@ DeviceResult measure_on_device(const StepCase& c, Device device, const Peak& pea
   DeviceResult r;
   r.what = c;
   r.device = describe(device);
-  r.seconds = median(on_device);
-  r.wall = median(wall);
-  r.submit = median(submit);
+  r.seconds = median_time(on_device);
+  r.wall = median_time(wall);
+  r.submit = median_time(submit);
   r.flops = step.flops();
   r.memory = device == Device::cuda && free_before > free_after ? free_before - free_after : 0;
   r.planned = step.program().arena_bytes();
@@ -190,9 +202,9 @@ DeviceResult measure_on_device(const StepCase& c, Device device, const Peak& pea
   return r;
 }
 
-void run_with_ranges(const StepCase& c, Device device, int steps) {
+void run_with_ranges(const StepCase& c, Device device, const Tuning& tuning, int steps) {
   std::vector<uint8_t> pixels;
-  const auto trainer = make_trainer(c, device, pixels);
+  const auto trainer = make_trainer(c, device, tuning, pixels);
   trainer->step();
   trainer->settle();
   Program& program = trainer->training_step().program();

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "bench/kernel_cases.h"
+#include "runtime/tuner.h"
 
 namespace doppel::bench {
 
@@ -16,6 +17,7 @@ struct StepCase {
 
 struct NodeTime {
   std::string name, output;  // "conv2d", "encoder.conv0.y [128,32,32,128]"
+  std::string kernel;        // to_string(KernelChoice); empty where there is nothing to choose
   double seconds;            // the median of a few replays, node by node
   double flops, bytes;       // of matrix products; bench/step_floor.h
   double floor;              // seconds; 0 where no peak is known
@@ -30,7 +32,8 @@ struct CpuResult {
 };
 CpuResult measure_on_cpu(const StepCase& c, double budget, bool with_profile);
 
-// What it reaches on a card. Times are of one step and medians over blocks of steps in which the host never waits.
+// What it reaches on a card, by kernels that are chosen as `tuning` says, before anything is measured. Times are of one
+// step and medians over blocks of steps in which the host never waits.
 struct DeviceResult {
   StepCase what;
   std::string device;
@@ -44,9 +47,10 @@ struct DeviceResult {
   double arithmetic_floor, memory_floor, floor;  // bench/step_floor.h, seconds
   std::vector<NodeTime> nodes;
 };
-DeviceResult measure_on_device(const StepCase& c, Device device, const Peak& peak, double budget, bool with_profile);
+DeviceResult measure_on_device(const StepCase& c, Device device, const Tuning& tuning, const Peak& peak, double budget,
+                               bool with_profile);
 
 // Some steps, node by node, under NVTX ranges for a profiler to show: one a step, in it one a node.
-void run_with_ranges(const StepCase& c, Device device, int steps);
+void run_with_ranges(const StepCase& c, Device device, const Tuning& tuning, int steps);
 
 }  // namespace doppel::bench

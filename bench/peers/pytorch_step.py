@@ -28,6 +28,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 try:
@@ -294,6 +295,32 @@ def peak_memory(before, run):
     return torch.cuda.max_memory_allocated() - before
 
 
+class TooLong(BaseException):
+    """torch.compile's time is up. No Exception: a compiler may have its own use for those."""
+
+
+class Stopped(BaseException):
+    """SIGTERM: what has been measured is printed, and no more is."""
+
+
+def stop(*_):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
+    raise Stopped
+
+
+def undisturbed(run):
+    """run() without an exception of a signal: within a capture it would leave the stream half recorded."""
+    signal.alarm(0)
+    came = []
+    usual = signal.signal(signal.SIGTERM, lambda *_: came.append(True))
+    try:
+        run()
+    finally:
+        signal.signal(signal.SIGTERM, usual)
+        if came:
+            stop()
+
+
 def eager_trainer(a, precision, warp):
     before = torch.cuda.memory_allocated()
     trainer = Trainer(a, precision, torch.contiguous_format, {}, warp)
@@ -318,12 +345,9 @@ def record(trainer, before):
         with torch.cuda.graph(graph):
             step()
 
-    trainer.memory = peak_memory(before, capture)
+    # All that is compiled has been compiled: the alarm has done its duty.
+    undisturbed(lambda: setattr(trainer, "memory", peak_memory(before, capture)))
     trainer.step = graph.replay
-
-
-class TooLong(Exception):
-    """torch.compile's time, or ours, is up."""
 
 
 def tuned_trainer(a, precision, warp, mode, budget):
@@ -355,44 +379,63 @@ def best_tuned_trainer(a, precision, warp, mode, budget):
         try:
             trainer = tuned_trainer(a, precision, warp, attempt, budget)
             took = trainer.seconds(0.5)
-        except Exception as problem:  # whatever a compiler throws: the other attempt stands
-            print(f"pytorch tuned, compile {attempt}: {type(problem).__name__}: {str(problem)[:400]}", file=sys.stderr)
+        except (Exception, TooLong) as problem:  # whatever a compiler throws: the other attempt stands
+            print(f"pytorch tuned, compile {attempt}: {told(problem)}", file=sys.stderr)
             continue
         print(f"pytorch tuned, compile {attempt}: {took * 1e3:.3f} ms", file=sys.stderr)
         if best is None or took < best[0]:
             best = (took, trainer)
-    return best and best[1]
+    if best is None:
+        raise RuntimeError("neither compiled nor not")
+    return best[1]
 
 
 # ---- taking turns ----------------------------------------------------------------------------------------------------
 
 
-def trainers_of(args, a, precision, warp):
-    """By name. Those on a card know their peak memory in bytes."""
+def told(problem):
+    return f"{type(problem).__name__}: {str(problem)[:400]}"
+
+
+class Attempts:
+    """Runs what may fail for one mode of PyTorch and is to leave the others alone."""
+
+    def __init__(self):
+        self.failed = False
+
+    def __call__(self, what, run):
+        """run()'s result; None when it failed, which stderr says."""
+        try:
+            return run()
+        except Exception as problem:  # out of memory, or whatever a library throws
+            print(f"pytorch_step.py: {what}: {told(problem)}", file=sys.stderr)
+            self.failed = True
+            return None
+
+
+def trainers_of(args, a, precision, warp, attempt):
+    """By name, those that could be made. Those on a card know their peak memory in bytes."""
     if args.device == "cpu":
-        return {"cpu": fastest_trainer(a, precision, warp)}
+        made = {"cpu": attempt("cpu", lambda: fastest_trainer(a, precision, warp))}
+        return {name: trainer for name, trainer in made.items() if trainer}
     made = {}
     if "eager" in args.modes:
-        made["eager"] = eager_trainer(a, precision, warp)
+        made["eager"] = attempt("eager", lambda: eager_trainer(a, precision, warp))
     if "tuned" in args.modes:
         # A recorded step keeps what was chosen under these; the eager one goes on with PyTorch's defaults.
         flags = [(torch.backends.cudnn, "benchmark"), (torch.backends.cudnn, "allow_tf32"), (torch.backends.cuda.matmul, "allow_tf32")]
         usual = [getattr(*flag) for flag in flags]
         for where, name in flags:
             setattr(where, name, True)
-        made["tuned"] = best_tuned_trainer(a, precision, warp, args.compile, args.compile_seconds)
+        made["tuned"] = attempt("tuned", lambda: best_tuned_trainer(a, precision, warp, args.compile, args.compile_seconds))
         for (where, name), value in zip(flags, usual):
             setattr(where, name, value)
     return {name: trainer for name, trainer in made.items() if trainer}
 
 
-def stopped(*_):
-    raise TooLong("stopped")
-
-
 def run_doppel(args, arch, batch, precision):
     command = [args.program, "--device", args.device, "--arch", arch, "--batch", str(batch), "--precision", precision]
-    command += ["--seconds", str(args.seconds), "--json"]
+    command += ["--seconds", str(args.seconds), "--json", "--kernel-cache", args.kernel_cache]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
         sys.exit(f"pytorch_step.py: {' '.join(command)} failed with exit code {done.returncode}")
@@ -400,15 +443,16 @@ def run_doppel(args, arch, batch, precision):
     return result
 
 
-def compare(args, arch, precision, warp):
-    """One row for each kind of PyTorch trainer."""
+def compare(args, arch, precision, warp, attempt):
+    """One row for each kind of PyTorch trainer, of the rounds that it has been through; then what ended them early."""
     a = dict(ARCHITECTURES[arch])
     a["batch"] = args.batch or (64 if args.device == "cuda" else a["batch"])
-    trainers = trainers_of(args, a, precision, warp)
+    trainers = trainers_of(args, a, precision, warp, attempt)
     encoder, decoder = Encoder(a), Decoder(a)
     total, first = forward_flops([encoder, decoder], torch.rand(1, 3, SIZE, SIZE))
     step_flops = 3 * total - first  # fprop, dgrad, wgrad; nobody needs the pictures' gradient
-    rounds = []
+    rounds = {name: [] for name in trainers}  # of each (ours, its samples per second)
+    modes = dict(trainers)  # that have not failed
 
     def take_turns():
         result = run_doppel(args, arch, a["batch"], precision)
@@ -418,20 +462,25 @@ def compare(args, arch, precision, warp):
                 f"pytorch_step.py: {arch} is not the same network on both sides: {step_flops / 1e9:.3f} GFLOP a sample "
                 f"here, {counted / 1e9:.3f} in doppel; bring ARCHITECTURES up to nn/architecture.cc"
             )
-        theirs = {name: 2 * a["batch"] / trainer.seconds(args.seconds) for name, trainer in trainers.items()}
-        rounds.append((result, theirs))
+        for name, trainer in list(modes.items()):
+            took = attempt(name, lambda: trainer.seconds(args.seconds))
+            if took is None:
+                del modes[name]
+            else:
+                rounds[name].append((result, 2 * a["batch"] / took))
 
+    ending = None
     try:
         for _ in range(args.rounds):
-            take_turns()
-    except TooLong:
-        print(f"pytorch_step.py: stopped after {len(rounds)} rounds of {args.rounds}", file=sys.stderr)
-        if not rounds:
-            raise
-    ours = [result for result, _ in rounds]
-    mine = [r["samples_per_s"] for r in ours]
+            if modes:
+                take_turns()
+    except (Stopped, SystemExit) as early:
+        ending = early
     for name, trainer in trainers.items():
-        theirs = [result[name] for _, result in rounds]
+        if not rounds[name]:
+            continue
+        ours, theirs = zip(*rounds[name])
+        mine = [r["samples_per_s"] for r in ours]
         ratios = sorted(o / t for o, t in zip(mine, theirs))
         yield {
             "arch": arch,
@@ -445,10 +494,12 @@ def compare(args, arch, precision, warp):
             "ratio": statistics.median(ratios),
             "ratio_least": ratios[0],
             "ratio_most": ratios[-1],
-            "rounds": len(rounds),
+            "rounds": len(ours),
             "doppel_bytes": max((r.get("memory_bytes", 0) for r in ours)) or None,
             "pytorch_bytes": getattr(trainer, "memory", None),
         }
+    if ending:
+        raise ending
 
 
 def main():
@@ -463,6 +514,7 @@ def main():
     parser.add_argument("--modes", nargs="+", choices=["eager", "tuned"], default=["eager", "tuned"], help="on a card")
     parser.add_argument("--compile", choices=["none", "default", "max-autotune"], default="max-autotune")
     parser.add_argument("--compile-seconds", type=float, default=600, help="after which the step is not compiled")
+    parser.add_argument("--kernel-cache", help="where doppel keeps the times of its kernels; a file of this run's")
     parser.add_argument("--json", action="store_true", help="print a list of objects, each as soon as it is there")
     parser.add_argument("--program", default=os.path.normpath(os.path.join(here, "../../build/bench_step")))
     args = parser.parse_args()
@@ -470,35 +522,50 @@ def main():
         parser.error(f"{args.program} does not exist; build it, or name it with --program")
     if args.device == "cuda" and not torch.cuda.is_available():
         sys.exit("pytorch_step.py: this PyTorch sees no card")
-    signal.signal(signal.SIGTERM, stopped)
+    signal.signal(signal.SIGTERM, stop)
+    with tempfile.TemporaryDirectory() as folder:
+        # All rounds by the same kernels, which the first one times.
+        args.kernel_cache = args.kernel_cache or os.path.join(folder, "kernels.json")
+        measure(args)
+
+
+def measure(args):
     torch.manual_seed(1)
     warp = Warp(torch.rand(2, FACES, 3, FACE_SIZE, FACE_SIZE, device=args.device))
 
-    first = True
+    first, attempt = True, Attempts()
     if not args.json:
         print(f"PyTorch {torch.__version__}, {args.rounds} rounds of {args.seconds:g} s a side, medians")
         print(f"{'arch':10s}{'batch':>8s}{'precision':>11s}{'mode':>7s}{'doppel/s':>11s}{'pytorch/s':>11s}{'ratio':>8s}  (of rounds)")
-    for arch, precision in itertools.product(args.arch or ARCHITECTURES, args.precision or ["bf16", "fp32"]):
-        for row in compare(args, arch, precision, warp):
-            if args.json:
-                print(("[" if first else ",\n ") + json.dumps(row), end="", flush=True)
-            else:
-                batch = f"{row['batch']}+{row['batch']}"
-                print(
-                    f"{arch:10s}{batch:>8s}{precision:>11s}{row['mode']:>7s}{row['doppel_per_s']:11.1f}"
-                    f"{row['pytorch_per_s']:11.1f}{row['ratio']:8.2f}  ({row['ratio_least']:.2f} to {row['ratio_most']:.2f})"
-                    f"  {row['how']}",
-                    flush=True,
-                )
-            first = False
-        if args.device == "cuda":
-            torch.cuda.empty_cache()
-    if args.json:
-        print("[]" if first else "]")
+    try:
+        for arch, precision in itertools.product(args.arch or ARCHITECTURES, args.precision or ["bf16", "fp32"]):
+            for row in compare(args, arch, precision, warp, attempt):
+                if args.json:
+                    print(("[" if first else ",\n ") + json.dumps(row), end="", flush=True)
+                else:
+                    print_row(row)
+                first = False
+            if args.device == "cuda":
+                torch.cuda.empty_cache()
+    finally:
+        if args.json:
+            print("[]" if first else "]", flush=True)
+    if attempt.failed:
+        sys.exit("pytorch_step.py: not all of it could be measured; why is said above")
+
+
+def print_row(row):
+    batch = f"{row['batch']}+{row['batch']}"
+    print(
+        f"{row['arch']:10s}{batch:>8s}{row['precision']:>11s}{row['mode']:>7s}{row['doppel_per_s']:11.1f}"
+        f"{row['pytorch_per_s']:11.1f}{row['ratio']:8.2f}  ({row['ratio_least']:.2f} to {row['ratio_most']:.2f})"
+        f"  {row['how']}",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":
     try:
         main()
-    except TooLong as problem:
-        sys.exit(f"pytorch_step.py: {problem} before anything was measured")
+    except Stopped:
+        sys.exit("pytorch_step.py: stopped; what had been measured is printed")
