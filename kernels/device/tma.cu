@@ -19,7 +19,13 @@ void check(cudaError_t error, const char* expression, int line) {
 void need_context() {
   static thread_local bool current = false;
   if (current) return;
-  check(cudaFree(nullptr), "cudaFree(nullptr)", __LINE__);
+  // While the thread records a graph (runtime/card/cuda.cc) the call is forbidden but in this mode; nothing is
+  // recorded.
+  cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+  check(cudaThreadExchangeStreamCaptureMode(&mode), "cudaThreadExchangeStreamCaptureMode", __LINE__);
+  const cudaError_t error = cudaFree(nullptr);
+  check(cudaThreadExchangeStreamCaptureMode(&mode), "cudaThreadExchangeStreamCaptureMode", __LINE__);
+  check(error, "cudaFree(nullptr)", __LINE__);
   current = true;
 }
 
