@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <cstring>
 
 #include "kernels/activation.h"
 #include "kernels/philox.h"
@@ -16,6 +18,8 @@ size_t flush_bytes(Device device) {
 constexpr int64_t kRandom = int64_t(1) << 20;  // elements; longer operands repeat them
 constexpr int kRuns = 5;
 constexpr double kSpinUp = 0.2;  // seconds
+// Of an output that is compared: few enough that this takes no longer than timing.
+constexpr size_t kPieces = 64, kPieceBytes = size_t(64) << 10;
 
 // Products of zeros are faster than those of numbers.
 void fill(const Buffer& buffer, DType type, const std::vector<float>& random, Stream stream) {
@@ -26,6 +30,20 @@ void fill(const Buffer& buffer, DType type, const std::vector<float>& random, St
   const size_t bytes = random.size() * size_of(type);
   for (size_t at = 0; at < buffer.bytes(); at += bytes)
     upload(buffer.as<char>() + at, from, std::min(bytes, buffer.bytes() - at), stream);
+}
+
+template <typename T>
+double distance_of(const std::vector<char>& results, const std::vector<char>& wanted) {
+  double difference = 0, size = 0;
+  for (size_t i = 0; i < wanted.size(); i += sizeof(T)) {
+    T a, b;
+    std::memcpy(&a, results.data() + i, sizeof(T));
+    std::memcpy(&b, wanted.data() + i, sizeof(T));
+    const double d = double(to_float(a)) - double(to_float(b));
+    difference += d * d;
+    size += double(to_float(b)) * double(to_float(b));
+  }
+  return difference == 0 ? 0 : std::sqrt(difference / size);
 }
 
 }  // namespace
@@ -48,6 +66,8 @@ void KernelTimer::overwrite_caches() {
 
 void KernelTimer::set_node(const Graph& graph, const Node& node) {
   operands_.clear();
+  pieces_.clear();
+  workspace_ = {};
   arguments_ = {};
   arguments_.stream = stream_;
   std::vector<ValueId> values = node.in;
@@ -77,17 +97,62 @@ void KernelTimer::set_node(const Graph& graph, const Node& node) {
     const auto span = span_of(values[i]);
     void* const at = span->memory.as<char>() + (offset_of(values[i]) - span->begin);
     (i < node.in.size() ? arguments_.in : arguments_.out).push_back(at);
+    if (i >= node.in.size()) cut_into_pieces(static_cast<char*>(at), graph[values[i]].bytes(), graph[values[i]].type);
+  }
+  narrow_ = std::any_of(operands_.begin(), operands_.end(), [](const Span& s) { return s.type == DType::bf16; });
+}
+
+// Pieces of equal length, the first and the last at the ends; they overlap where they cover the output.
+void KernelTimer::cut_into_pieces(char* output, size_t bytes, DType type) {
+  const size_t count = std::min(kPieces, (bytes + kPieceBytes - 1) / kPieceBytes),
+               length = std::min(bytes, kPieceBytes);
+  for (size_t i = 0; i < count; ++i) {
+    const size_t begin = i == 0 ? 0 : i * (bytes - length) / (count - 1) / size_of(type) * size_of(type);
+    pieces_.push_back({output + begin, type, std::vector<char>(length)});
   }
 }
 
-double KernelTimer::seconds(const Operator& op) {
+void KernelTimer::run(const Operator& op) {
   const size_t bytes = op.workspace(stream_);
   if (bytes > workspace_.bytes()) {
     workspace_ = {};
     workspace_ = Buffer(bytes, stream_);
   }
   arguments_.workspace = workspace_.data();
-  op.run(arguments_);  // loads what it needs
+  op.run(arguments_);
+}
+
+void KernelTimer::keep_results(const Operator& op) {
+  run(op);
+  for (Piece& piece : pieces_) download(piece.kept.data(), piece.at, piece.kept.size(), stream_);
+  wait(stream_);
+}
+
+double KernelTimer::distance(const Operator& op) {
+  // What the kernel before has written must not pass for the results of one that writes nothing.
+  const std::vector<char> nan(kPieceBytes, char(0xFF));
+  for (const Piece& piece : pieces_) upload(piece.at, nan.data(), piece.kept.size(), stream_);
+  run(op);
+  double most = 0;
+  std::vector<char> results;
+  for (const Piece& piece : pieces_) {
+    results.resize(piece.kept.size());
+    download(results.data(), piece.at, results.size(), stream_);
+    wait(stream_);
+    const double d =
+        piece.type == DType::bf16 ? distance_of<Bf16>(results, piece.kept) : distance_of<float>(results, piece.kept);
+    if (std::isnan(d)) return d;
+    most = std::max(most, d);
+  }
+  return most;
+}
+
+double KernelTimer::most_distance() const {
+  return narrow_ ? 1e-2 : 1e-4;
+}
+
+double KernelTimer::seconds(const Operator& op) {
+  run(op);  // loads what it needs
   DeviceEvent start(stream_.device), end(stream_.device);
   std::vector<double> seconds;
   for (int run = 0; run < kRuns; ++run) {

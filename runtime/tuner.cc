@@ -4,6 +4,7 @@
 #include <limits>
 #include <map>
 #include <optional>
+#include <stdexcept>
 
 #include "kernels/device_error.h"
 #include "kernels/kernel_generation.h"
@@ -91,43 +92,72 @@ class Tuner {
     tell("times " + std::to_string(missing) + " kernels for " + std::to_string(products.size()) +
          " products of layers, once for " + describe(stream_.device));
     std::optional<KernelTimer> timer;
-    if (!tuning_.seconds) timer.emplace(stream_);
-    for (const auto& [words, product] : products) {
-      bool made = false;  // the operands
-      for (const KernelChoice& choice : product.kernels) {
-        KernelCache::Times& times = cache_[words];
-        if (times.contains(to_string(choice))) continue;
-        if (interrupted()) {
-          keep();
-          throw Interrupted("stopped while kernels were timed; the same command goes on");
-        }
-        if (timer && !made) timer->set_node(graph_, *product.nodes.front());
-        made = true;
-        // To the nanosecond, which is finer than any clock here.
-        times[to_string(choice)] = std::round(1e9 * seconds(words, product, choice, timer ? &*timer : nullptr)) / 1e3;
-      }
+    try {
+      for (const auto& [words, product] : products) time(words, product, timer);
+    } catch (const DeviceError& e) {
+      throw DeviceError(std::string(e.what()) + "; kernels were being timed, use --conv untimed");
     }
     // Another process may have measured the same: what lies in the file counts, for both.
     if (!damaged_) read();
     keep();
   }
 
+  void time(const std::string& words, const Product& product, std::optional<KernelTimer>& timer) {
+    KernelCache::Times& times = cache_[words];
+    std::vector<KernelChoice> missing;
+    for (const KernelChoice& choice : product.kernels)
+      if (!times.contains(to_string(choice))) missing.push_back(choice);
+    if (missing.empty()) return;
+    try {
+      if (!tuning_.seconds) {
+        if (!timer) timer.emplace(stream_);
+        timer->set_node(graph_, *product.nodes.front());
+        timer->keep_results(*product.op().with(product.kernels.front()));
+      }
+      for (const KernelChoice& choice : missing) {
+        if (interrupted()) {
+          keep();
+          throw Interrupted("stopped while kernels were timed; the same command goes on");
+        }
+        // To the nanosecond, which is finer than any clock here.
+        times[to_string(choice)] = std::round(1e9 * seconds(words, product, choice, timer ? &*timer : nullptr)) / 1e3;
+      }
+    } catch (const OutOfMemory& e) {
+      tell(words + ": no room to time its kernels, it keeps " + to_string(product.kernels.front()) + ": " + e.what());
+      // Kept in the file as well, or a run that is stopped might go on with another kernel.
+      for (const KernelChoice& choice : missing) times.try_emplace(to_string(choice), kNever);
+    }
+  }
+
+  // kNever when the kernel is not to be had, or not to be trusted.
   double seconds(const std::string& words, const Product& product, const KernelChoice& choice, KernelTimer* timer) {
+    const KernelChoice& model = product.kernels.front();
     const auto measure = [&] {
       const std::shared_ptr<const Operator> op = product.op().with(choice);
       return tuning_.seconds ? tuning_.seconds(*op) : timer->seconds(*op);
     };
-    if (choice.kernel != KernelKind::vendor) return measure();
-    // A library need not have every product, nor fit it into the memory there is.
+    if (choice == model) return measure();  // there is nothing else to train with
+    const auto refuse = [&](const std::string& why) {
+      tell(words + ": not by " + to_string(choice) + ": " + why);
+      return kNever;
+    };
+    // A library need not have every product, and none need fit into the memory there is.
     try {
-      const size_t own = product.op().with(product.kernels.front())->workspace(stream_);
-      if (product.op().with(choice)->workspace(stream_) > own + kMostExtraWorkspace) return kNever;
+      const std::shared_ptr<const Operator> op = product.op().with(choice);
+      if (op->workspace(stream_) > product.op().with(model)->workspace(stream_) + kMostExtraWorkspace) return kNever;
+      if (timer)
+        if (const double distance = timer->distance(*op); !(distance <= timer->most_distance()))
+          return refuse("its result differs from that of " + to_string(model) + " by " + std::to_string(distance) +
+                        " of its size, left out; please report this line");
       return measure();
     } catch (const DeviceError&) {
       throw;
+    } catch (const Interrupted&) {
+      throw;
     } catch (const std::runtime_error& e) {
-      tell(words + ": not by a library: " + e.what());
-      return kNever;
+      return refuse(e.what());
+    } catch (const std::invalid_argument& e) {
+      return refuse(e.what());
     }
   }
 

@@ -37,8 +37,12 @@ struct Tuned {
 // another is faster by more than kWorthIt. To be called before the graph is planned: kernels differ in their workspace.
 // On the CPU nothing is done, nor on the emulator, whose times mean nothing, unless tuning.seconds is given.
 //
-// Needs the operands of one product at a time, and throws Error when there is no memory for them, and Interrupted on
-// Ctrl-C. A file that is damaged is told and replaced, one that cannot be written is told; neither is a failure.
+// A kernel whose results differ from those of the one that is taken by itself, on the same random operands, is left out
+// (not with tuning.seconds), and so is one that throws; one line tells of it.
+//
+// Needs the operands of one product at a time; a product for which there is no memory keeps the kernel that is taken by
+// itself. Throws Interrupted on Ctrl-C, DeviceError when the device fails, and what that one kernel throws. A file that
+// is damaged is told and replaced, one that cannot be written is told; neither is a failure.
 constexpr double kWorthIt = 0.02;
 Tuned choose_kernels(Graph& graph, Stream stream, const Tuning& tuning);
 

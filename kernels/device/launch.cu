@@ -53,7 +53,9 @@ void launch_on_card(const char* name, const void* kernel, const Geometry& g, voi
                                               attributes.maxThreadsPerBlock},
                                              a);
   if (!problem.empty()) throw LaunchError("launch: kernel " + std::string(name) + ": " + problem);
-  if (g.shared > 0)  // with the static arrays this may be more than the 48 KB that need not be asked for
+  // With the static arrays this may be more than the 48 KB that need not be asked for. Never lowered: another thread
+  // may be about to launch the same kernel with more.
+  if (g.shared > size_t(attributes.maxDynamicSharedSizeBytes))
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(g.shared)),
           "cudaFuncSetAttribute", __LINE__, name);
   check(cudaLaunchKernel(kernel, g.grid, g.block, arguments, g.shared, stream_of(stream)), "cudaLaunchKernel", __LINE__,
@@ -63,7 +65,9 @@ void launch_on_card(const char* name, const void* kernel, const Geometry& g, voi
 void* device_value_new(const void* value, size_t bytes, Stream stream) {
   void* pointer = nullptr;
   CHECK_CUDA(cudaMallocAsync(&pointer, bytes, stream_of(stream)));
-  CHECK_CUDA(cudaMemcpyAsync(pointer, value, bytes, cudaMemcpyHostToDevice, stream_of(stream)));
+  const cudaError_t copied = cudaMemcpyAsync(pointer, value, bytes, cudaMemcpyHostToDevice, stream_of(stream));
+  if (copied != cudaSuccess) device_value_delete(pointer, stream);
+  check(copied, "cudaMemcpyAsync(pointer, value, ..)", __LINE__);
   return pointer;
 }
 
@@ -74,7 +78,7 @@ void device_value_get(void* value, const void* pointer, size_t bytes, Stream str
 
 void device_value_delete(void* pointer, Stream stream) {
   // A destructor calls this; an error here is that of earlier work, which whoever waits for that work is told of.
-  cudaFreeAsync(pointer, stream_of(stream));
+  if (cudaFreeAsync(pointer, stream_of(stream)) != cudaSuccess) cudaGetLastError();
 }
 
 }  // namespace doppel

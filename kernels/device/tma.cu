@@ -4,15 +4,42 @@
 
 #include <stdexcept>
 
+#include "kernels/device_error.h"
+
 namespace doppel::on_cuda {
 namespace {
+
+void check(cudaError_t error, const char* expression, int line) {
+  if (error == cudaSuccess) return;
+  cudaGetLastError();  // or a later call would report this one again
+  throw DeviceError(failure_text(cudaGetErrorString(error), expression, __FILE__, line));
+}
+
+// The driver wants a current context, which the runtime makes when a thread first uses the card. One call a thread.
+void need_context() {
+  static thread_local bool current = false;
+  if (current) return;
+  // While the thread records a graph (runtime/card/cuda.cc) the call is forbidden but in this mode; nothing is
+  // recorded.
+  cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+  check(cudaThreadExchangeStreamCaptureMode(&mode), "cudaThreadExchangeStreamCaptureMode", __LINE__);
+  const cudaError_t error = cudaFree(nullptr);
+  check(cudaThreadExchangeStreamCaptureMode(&mode), "cudaThreadExchangeStreamCaptureMode", __LINE__);
+  check(error, "cudaFree(nullptr)", __LINE__);
+  current = true;
+}
 
 template <typename Function>
 Function driver_function(const char* name) {
   void* pointer = nullptr;
   cudaDriverEntryPointQueryResult found = cudaDriverEntryPointSymbolNotFound;
-  const cudaError_t error = cudaGetDriverEntryPointByVersion(name, &pointer, 12000, cudaEnableDefault, &found);
-  if (error != cudaSuccess || found != cudaDriverEntryPointSuccess)
+#if CUDART_VERSION < 12050
+  check(cudaGetDriverEntryPoint(name, &pointer, cudaEnableDefault, &found), "cudaGetDriverEntryPoint", __LINE__);
+#else
+  check(cudaGetDriverEntryPointByVersion(name, &pointer, 12000, cudaEnableDefault, &found),
+        "cudaGetDriverEntryPointByVersion", __LINE__);
+#endif
+  if (found != cudaDriverEntryPointSuccess)
     throw LaunchError(std::string("tensor map: the driver has no ") + name + ": it must be of CUDA 12.0 or newer");
   return reinterpret_cast<Function>(pointer);
 }
@@ -36,6 +63,7 @@ constexpr CUtensorMapFloatOOBfill kZeros = CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE;
 
 TensorMap make_tensor_map(const Tiled& t) {
   check(tensor_map_problem(t));
+  need_context();
   static const auto encode = driver_function<decltype(&cuTensorMapEncodeTiled)>("cuTensorMapEncodeTiled");
   const cuuint64_t sizes[] = {cuuint64_t(t.sizes[0]), cuuint64_t(t.sizes[1]), cuuint64_t(t.sizes[2])};
   const cuuint64_t strides[] = {2 * cuuint64_t(t.strides[0]), 2 * cuuint64_t(t.strides[1])};  // bytes
@@ -49,6 +77,7 @@ TensorMap make_tensor_map(const Tiled& t) {
 
 TensorMap make_tensor_map(const Im2col& t) {
   check(tensor_map_problem(t));
+  need_context();
   static const auto encode = driver_function<decltype(&cuTensorMapEncodeIm2col)>("cuTensorMapEncodeIm2col");
   const cuuint64_t sizes[] = {cuuint64_t(t.c), cuuint64_t(t.w), cuuint64_t(t.h), cuuint64_t(t.n)};
   const cuuint64_t strides[] = {2 * cuuint64_t(t.c), 2 * cuuint64_t(t.c * t.w), 2 * cuuint64_t(t.c * t.w * t.h)};

@@ -41,7 +41,8 @@ struct TensorMap {
 #endif
 };
 
-// Throw std::invalid_argument with the problem, if there is one, and LaunchError when the driver makes no map.
+// Throw std::invalid_argument with the problem, if there is one, LaunchError when the driver makes no
+// map, and DeviceError (kernels/device_error.h) when the card fails.
 TensorMap make_tensor_map(const Tiled& tensor);
 TensorMap make_tensor_map(const Im2col& pictures);
 

@@ -1,13 +1,16 @@
 // Choosing kernels by timing: what is timed, what is kept, and what becomes of a file that is not as it should be. The
 // times are made up here, since the emulator's mean nothing.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <set>
 
 #include <unistd.h>
 
+#include "kernels/device_error.h"
 #include "runtime/atomic_file.h"
 #include "runtime/devices.h"
 #include "runtime/error.h"
@@ -322,4 +325,128 @@ TEST_CASE("tuner: kernels are timed on operands of their own", "[tuner][emulator
       CHECK(seconds < 60);
     }
   }
+}
+
+namespace {
+
+// A convolution whose result is damaged: by what `damage` does to the output, which the emulator's host can reach.
+class Damaged : public Operator {
+ public:
+  Damaged(std::shared_ptr<const Operator> op, std::function<void(void*)> damage)
+      : op_(std::move(op)), damage_(std::move(damage)) {}
+  std::string name() const override { return "damaged"; }
+  size_t workspace(Stream s) const override { return op_->workspace(s); }
+  void run(const Arguments& a) const override {
+    op_->run(a);
+    damage_(a.out[0]);
+  }
+
+ private:
+  std::shared_ptr<const Operator> op_;
+  std::function<void(void*)> damage_;
+};
+
+// Writes nothing.
+class Idle : public Operator {
+ public:
+  std::string name() const override { return "idle"; }
+  void run(const Arguments&) const override {}
+};
+
+}  // namespace
+
+TEST_CASE("tuner: a kernel whose results differ is told from one that sums in another order", "[tuner][emulator]") {
+  for (const DType type : {DType::bf16, DType::f32}) {
+    INFO(name_of(type));
+    Graph g(std::make_shared<ParameterLayout>(), type);
+    const ValueId x = g.value("x", {1, 32, 32, 64}, type, Role::kept);
+    // 320 KiB or 640: several pieces.
+    const ValueId y = conv2d(g, x, "conv", {.filters = 160, .kernel = 1});
+    const Node& node = g.nodes.front();
+    KernelTimer timer(kEmulator);
+    timer.set_node(g, node);
+    timer.keep_results(*node.op);
+    for (const int splits : {1, 2}) {
+      const KernelChoice choice{type == DType::bf16 ? KernelKind::mma_64x64 : KernelKind::simt, splits};
+      INFO(to_string(choice));
+      CHECK(timer.distance(*node.op->with(choice)) <= timer.most_distance());
+    }
+
+    const size_t bytes = g[y].bytes();
+    const auto distance = [&](const std::function<void(char*)>& damage) {
+      return timer.distance(Damaged(node.op, [&](void* out) { damage(static_cast<char*>(out)); }));
+    };
+    CHECK(distance([](char*) {}) == 0);
+    // Two rows of the picture exchanged, at the beginning, within, at the end: each in one piece alone.
+    const size_t row = bytes / 32;
+    for (const size_t at : {size_t(0), 15 * row, 30 * row})
+      CHECK(distance([&](char* out) { std::swap_ranges(out + at, out + at + row, out + at + row); }) > 0.1);
+    CHECK(distance([&](char* out) { std::memset(out, 0, row); }) > timer.most_distance());
+    // One NaN, and nothing written at all: the results of the kernel before must not count.
+    CHECK(std::isnan(distance([&](char* out) { std::memset(out + bytes - size_of(type), 0xFF, size_of(type)); })));
+    CHECK(std::isnan(timer.distance(Idle())));
+    // The comparison has changed nothing for those that follow.
+    CHECK(timer.distance(*node.op) == 0);
+  }
+}
+
+TEST_CASE("tuner: a kernel that throws loses its place, and one line says so", "[tuner]") {
+  Bench bench;
+  const auto is_model = [](const Operator& op) { return op.choice() == op.choices(kEmulator).front(); };
+  const auto throws = [&](const auto& error) {
+    return [=](const Operator& op) -> double {
+      if (!is_model(op)) throw error;
+      return 1;
+    };
+  };
+  const std::function<double(const Operator&)> failing[] = {throws(std::runtime_error("odd grid")),
+                                                            throws(std::invalid_argument("odd grid")),
+                                                            throws(OutOfMemory("odd grid"))};
+  for (const auto& seconds : failing) {
+    fs::remove(bench.file);
+    Graph g = network();
+    const int timed = bench.tune(g, seconds).timed;
+    for (const Node& node : g.nodes)
+      if (!node.op->product().empty()) CHECK(is_model(*node.op));
+    CHECK(int(bench.told.size()) == 1 + timed - 10);  // all but the model's, of ten products
+    CHECK(bench.was_told(": not by mma_64x64/1: odd grid"));
+    // That is kept.
+    Graph again = network();
+    CHECK(bench.tune(again, by_splits).timed == 0);
+    CHECK(chosen(again) == chosen(g));
+  }
+}
+
+TEST_CASE("tuner: a product for which there is no memory keeps the model's kernel", "[tuner]") {
+  Bench bench;
+  Graph g = network();
+  const std::string poor = g.nodes.front().op->product();
+  const auto seconds = [&](const Operator& op) {
+    if (op.product() == poor) throw OutOfMemory("too much");
+    return by_splits(op);
+  };
+  bench.tune(g, seconds);
+  CHECK(bench.told.size() == 2);
+  CHECK(bench.was_told(poor + ": no room to time its kernels"));
+  CHECK(g.nodes.front().op->choice() == g.nodes.front().op->choices(kEmulator).front());
+  Graph again = network();
+  CHECK(bench.tune(again, by_splits).timed == 0);
+  CHECK(chosen(again) == chosen(g));
+}
+
+TEST_CASE("tuner: what ends timing", "[tuner]") {
+  Bench bench;
+  Graph g = network();
+  CHECK_THROWS_AS(bench.tune(g, [](const Operator&) -> double { throw Interrupted("stopped"); }), Interrupted);
+  CHECK_THROWS_AS(bench.tune(g, [](const Operator&) -> double { throw std::runtime_error("the model's"); }),
+                  std::runtime_error);
+  for (const bool model : {true, false}) {
+    const auto lost = [&](const Operator& op) -> double {
+      if ((op.choice() == op.choices(kEmulator).front()) == model) throw DeviceError("lost");
+      return 1;
+    };
+    CHECK_THROWS_WITH(bench.tune(g, lost), Catch::Contains("lost") && Catch::Contains("use --conv untimed"));
+    CHECK_THROWS_AS(bench.tune(g, lost), DeviceError);
+  }
+  CHECK_FALSE(fs::exists(bench.file));
 }
