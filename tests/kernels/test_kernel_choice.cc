@@ -43,9 +43,11 @@ std::vector<Conv2d> small_shapes() {
 
 // The kernel that `choice` is to be where nobody chose, for layers of at least 8 channels but for pictures of 3.
 bool is_expected(const KernelChoice& choice, const Conv2d& conv, Pass pass) {
-  const bool ends = conv.c == 3 || conv.k == 3;
-  if (ends && !(conv.c == 3 && pass == Pass::dgrad)) return choice == KernelChoice{KernelKind::ends, 1};
-  if (ends || conv.type == DType::f32) return choice.kernel == KernelKind::simt;
+  // From few channels only in bf16: fprop and wgrad of the first layer, dgrad of the last.
+  const bool single = conv.type == DType::f32;
+  const bool ends = conv.k == 3 ? !single || pass != Pass::dgrad : conv.c == 3 && !single && pass != Pass::dgrad;
+  if (ends) return choice == KernelChoice{KernelKind::ends, 1};
+  if (single || conv.c == 3) return choice.kernel == KernelKind::simt;
   const MmaPlan plan = mma_plan(conv, pass);
   return choice == KernelChoice{kMmaKernels[int(plan.tile)], plan.splits};
 }
