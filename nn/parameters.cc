@@ -7,11 +7,6 @@
 
 namespace doppel {
 
-size_t store_bytes(const ParameterLayout& layout, DType compute, bool with_average) {
-  const size_t f32_arenas = with_average ? 5 : 4;
-  return layout.elements * (f32_arenas * sizeof(float) + (compute == DType::bf16 ? sizeof(Bf16) : 0));
-}
-
 ParameterStore make_store(std::shared_ptr<ParameterLayout> layout, DType compute, bool with_average, Stream stream) {
   const size_t bytes = layout->elements * sizeof(float);
   ParameterStore s;

@@ -25,7 +25,6 @@ struct ParameterStore {
 // All arenas a training run needs, zeroed, on the stream's device.
 ParameterStore make_store(std::shared_ptr<ParameterLayout> layout, DType compute, bool with_average,
                           Stream stream = {});
-size_t store_bytes(const ParameterLayout& layout, DType compute, bool with_average);
 
 // Draws every weight from U(-limit, limit) with Random(seed, 0, index of the parameter); biases and the rest are 0.
 // The average starts equal to the weights.

@@ -6,6 +6,7 @@
 
 #include "nn/step_driver.h"
 #include "runtime/device.h"
+#include "runtime/error.h"
 
 namespace doppel {
 namespace {
@@ -114,7 +115,9 @@ std::string self_check(Device device) {
     Outcome there;
     try {
       there = run(device, precision);
-    } catch (const std::exception& e) {  // of whatever kind: this device is not to be trusted
+    } catch (const OutOfMemory&) {  // says nothing of its arithmetic
+      throw;
+    } catch (const std::exception& e) {  // of whatever other kind: this device is not to be trusted
       return e.what();
     }
     const std::string problem = compare(there, cpu, precision);

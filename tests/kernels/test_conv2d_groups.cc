@@ -171,14 +171,18 @@ TEST_CASE("conv2d groups: from and to at most four channels", "[conv2d][groups][
 TEST_CASE("conv2d groups: the last layer's weights off the 16 bytes take another kernel",
           "[conv2d][groups][emulator]") {
   const Conv2d conv = grouped(in_bf16(make_conv(1, 9, 8, 16, 3, 3, 3, 1, Padding::same), DType::f32), 3);
-  GroupsRun run(conv, kSigmoid, 90, Stream{Device::emulator});
-  for (int g = 0; g < kGroups; ++g) {
-    const ConvRun& part = *run.parts[size_t(g)];
-    Buffer y(DType::f32, part.y.count());
-    std::memcpy(y.data(), run.y.part(g), size_t(y.bytes()));
-    // The same products, added in another order.
-    CHECK(mismatch(y, part.y.values(), Doubles(size_t(y.count()), 2 * sum_error(3 * 3 * 16))) == "");
-  }
+  const auto check_close = [&](Stream stream) {
+    GroupsRun run(conv, kSigmoid, 90, stream);
+    for (int g = 0; g < kGroups; ++g) {
+      const ConvRun& part = *run.parts[size_t(g)];
+      Buffer y(DType::f32, part.y.count());
+      std::memcpy(y.data(), run.y.part(g), size_t(y.bytes()));
+      // The same products, added in another order.
+      CHECK(mismatch(y, part.y.values(), Doubles(size_t(y.count()), 2 * sum_error(3 * 3 * 16))) == "");
+    }
+  };
+  testing::on_emulator(emulator::Order::forward, check_close);
+  on_card(check_close);
 }
 
 TEST_CASE("conv2d groups: on the CPU", "[conv2d][groups]") {

@@ -25,6 +25,18 @@ struct EmulatedHopper {
   EmulatedHopper& operator=(const EmulatedHopper&) = delete;
 };
 
+// Call body(stream) for an emulated one, and for a card of it if there is one.
+template <typename Body>
+void on_emulated_hopper(emulator::Order order, Body&& body) {
+  if (!backend_wanted("emulator")) return;
+  const EmulatedHopper emulated(order);
+  body(Stream{Device::emulator});
+}
+template <typename Body>
+void on_hopper(Body&& body) {
+  if (hopper_present()) on_card(body);
+}
+
 // All launchers with each choice, each in another of the emulator's orders: that the orders give the same bits is a
 // test of its own.
 void check_choices(Conv2d conv, const Epilogue& epilogue, std::initializer_list<KernelChoice> choices, uint64_t seed,
@@ -33,12 +45,22 @@ void check_choices(Conv2d conv, const Epilogue& epilogue, std::initializer_list<
   int order = int(seed);
   for (const KernelChoice& choice : choices) {
     conv.kernels = {choice, choice, choice};
-    {
-      const EmulatedHopper emulated(emulator::Order(order++ % 3));
-      check_launchers(conv, epilogue, seed, true, Stream{Device::emulator});
-    }
-    if (hopper_present() && !emulator::checked()) check_launchers(conv, epilogue, seed, true, Stream{Device::cuda});
+    const auto check_them = [&](Stream stream) { check_launchers(conv, epilogue, seed, true, stream); };
+    on_emulated_hopper(emulator::Order(order++ % 3), check_them);
+    on_hopper(check_them);
   }
+}
+
+std::unique_ptr<ConvRun> run(const Conv2d& conv, const Epilogue& epilogue, uint64_t seed, Stream stream) {
+  auto made = std::make_unique<ConvRun>(conv, epilogue, seed, stream);
+  made->all();
+  return made;
+}
+
+void check_same_bits(const ConvRun& first, const ConvRun& second) {
+  CHECK(first.y.same_bits(second.y));
+  CHECK(first.dx.same_bits(second.dx));
+  CHECK(first.dw.same_bits(second.dw));
 }
 
 }  // namespace
@@ -82,27 +104,32 @@ TEST_CASE("conv2d by wgmma: every order and number of multiprocessors gives the 
   conv.type = conv.out_type = DType::bf16;
   for (const KernelChoice& choice : {kWide, kSquareSplit}) {
     conv.kernels = {choice, choice, choice};
-    const auto run = [&](Stream stream) {
-      auto made = std::make_unique<ConvRun>(conv, kUp, 40, stream);
-      made->all();
-      return made;
-    };
-    const auto same_bits = [](const ConvRun& first, const ConvRun& second) {
-      CHECK(first.y.same_bits(second.y));
-      CHECK(first.dx.same_bits(second.dx));
-      CHECK(first.dw.same_bits(second.dw));
-    };
-    {
-      const EmulatedHopper emulated;
-      const auto first = run(Stream{Device::emulator});
+    on_emulated_hopper(emulator::Order::forward, [&](Stream stream) {
+      const auto first = run(conv, kUp, 40, stream);
       for (const emulator::Order order : {emulator::Order::reverse, emulator::Order::shuffled}) {
         const EmulatedHopper other(order);
         emulator::options().multiprocessors = order == emulator::Order::reverse ? 1 : 5;
-        same_bits(*first, *run(Stream{Device::emulator}));
+        check_same_bits(*first, *run(conv, kUp, 40, stream));
       }
-    }
-    if (hopper_present() && !emulator::checked()) same_bits(*run(Stream{Device::cuda}), *run(Stream{Device::cuda}));
+    });
+    on_hopper([&](Stream stream) { check_same_bits(*run(conv, kUp, 40, stream), *run(conv, kUp, 40, stream)); });
   }
+}
+
+TEST_CASE("conv2d by wgmma: several tiles for each multiprocessor of a card", "[conv2d][wgmma]") {
+  // An H200 has 132. 283 tiles of pixels, so that each block has two and some have three; wgrad has one tile, whose sum
+  // over 565 steps is split as often. With stride 2 dgrad has four phases of 71 tiles, and wgrad 142 steps. The
+  // emulator, of two multiprocessors, has as much to do for each in the small shapes above.
+  on_hopper([&](Stream stream) {
+    for (const int stride : {1, 2})
+      for (const KernelKind kernel : {KernelKind::wgmma_128x256, KernelKind::wgmma_128x128}) {
+        Conv2d conv = make_conv(1, 190, 190, 8, 16, 3, 3, stride, Padding::same);
+        conv.type = conv.out_type = DType::bf16;
+        conv.kernels = {{kernel, 1}, {kernel, 1}, {kernel, stride == 1 ? 283 : 140}};
+        check_launchers(conv, kLeaky, 45, true, stream);
+        check_same_bits(*run(conv, kLeaky, 45, stream), *run(conv, kLeaky, 45, stream));
+      }
+  });
 }
 
 TEST_CASE("conv2d by wgmma: where it is offered", "[conv2d][wgmma][emulator]") {

@@ -19,16 +19,8 @@ namespace {
 constexpr int kFaceSize = 64;
 constexpr uint32_t kFaces = 3;
 
-// `lite`, so narrow that emulated threads get through it; each width a multiple of 8, as the tensor cores want it.
 Architecture tiny() {
-  Architecture a = architecture("lite");
-  a.size = 32;
-  a.down = {{16, 5}, {16, 3}, {24, 3}};
-  a.code = 32;
-  a.latent_size = 4;
-  a.latent_filters = 16;
-  a.shared = {{16}};
-  a.up = {{16}, {8}};
+  Architecture a = architecture("tiny");
   a.warp.face_size = kFaceSize;
   a.adam.clip_norm = 1;
   return a;
@@ -137,6 +129,19 @@ Steps train(Device device, DType precision, int steps, bool checked = true, cons
   return result;
 }
 
+// How far from the same step's on the CPU, or by other kernels, relative: each loss, and the gradients as one vector.
+struct Bound {
+  double loss, gradient;
+};
+
+// In fp32 the emulator's sums differ in their order alone. In bf16 each layer rounds what it gets, and a value on the
+// edge of a rounding falls to either side; of all values few do. A card's exp and cos have last bits of their own,
+// which is worth more: the bounds of the check that it goes through before it is trained on (nn/self_check.cc).
+Bound bound_of(Device device, DType precision) {
+  if (device == Device::cuda) return precision == DType::f32 ? Bound{1e-4, 1e-3} : Bound{1e-2, 5e-2};
+  return precision == DType::f32 ? Bound{5e-6, 1e-5} : Bound{1e-3, 1e-2};
+}
+
 // |a - b| / |b|
 double distance(const std::vector<float>& a, const std::vector<float>& b) {
   double difference = 0, norm = 0;
@@ -153,18 +158,15 @@ TEST_CASE("a training step through the CUDA kernels is the CPU's", "[emulator]")
   for (const DType precision : {DType::f32, DType::bf16}) {
     INFO(name_of(precision));
     const Steps cpu = train(Device::cpu, precision, 2);
-    // In fp32 the sums differ in their order alone. In bf16 each layer rounds what it gets, and a value on the edge of
-    // a rounding falls to either side; of all values few do.
-    const double loss_bound = precision == DType::f32 ? 5e-6 : 1e-3,
-                 gradient_bound = precision == DType::f32 ? 1e-5 : 1e-2;
     for (const Device device : testing::devices()) {
       if (device == Device::cpu) continue;
       INFO(testing::name_of(device));
+      const Bound bound = bound_of(device, precision);
       const Steps steps = train(device, precision, 2);
       REQUIRE(cpu.losses.size() == steps.losses.size());
       for (size_t i = 0; i < cpu.losses.size(); ++i)
-        CHECK(std::abs(steps.losses[i] - cpu.losses[i]) <= loss_bound * cpu.losses[i]);
-      CHECK(distance(steps.gradients, cpu.gradients) <= gradient_bound);
+        CHECK(std::abs(steps.losses[i] - cpu.losses[i]) <= bound.loss * cpu.losses[i]);
+      CHECK(distance(steps.gradients, cpu.gradients) <= bound.gradient);
 
       // A second run, not node by node.
       const Steps again = train(device, precision, 2, false);
@@ -231,12 +233,11 @@ TEST_CASE("a training step by chosen kernels learns the same", "[emulator][tuner
     INFO(name_of(precision));
     const Steps model = train(Device::emulator, precision, 1, false);
     const Steps chosen = train(Device::emulator, precision, 1, false, tuning);
-    const double loss_bound = precision == DType::f32 ? 5e-6 : 1e-3,
-                 gradient_bound = precision == DType::f32 ? 1e-5 : 1e-2;
+    const Bound bound = bound_of(Device::emulator, precision);
     REQUIRE(model.losses.size() == chosen.losses.size());
     for (size_t i = 0; i < model.losses.size(); ++i)
-      CHECK(std::abs(chosen.losses[i] - model.losses[i]) <= loss_bound * model.losses[i]);
-    CHECK(distance(chosen.gradients, model.gradients) <= gradient_bound);
+      CHECK(std::abs(chosen.losses[i] - model.losses[i]) <= bound.loss * model.losses[i]);
+    CHECK(distance(chosen.gradients, model.gradients) <= bound.gradient);
     // Other kernels ran: some sum was taken in another order.
     CHECK(chosen.gradients != model.gradients);
 

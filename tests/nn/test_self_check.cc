@@ -7,6 +7,7 @@
 
 #include "kernels/emulator/faults.h"
 #include "runtime/devices.h"
+#include "runtime/error.h"
 
 using namespace doppel;
 using emulator::FaultPlan;
@@ -49,5 +50,9 @@ TEST_CASE("a kernel that does not run, a wrong bit and a failing device are noti
   CHECK(checked({.corrupted = downloads[3]}).find("moments") != std::string::npos);
   CHECK(checked({.corrupted = downloads[7]}).find("in bf16 its gradients") != std::string::npos);
   CHECK(checked({.lost_at = launches[5], .late = true}).find("lost") != std::string::npos);
-  CHECK(checked({.memory = 1 << 16}).find("out of memory") != std::string::npos);
+}
+
+TEST_CASE("a device that has no room for the check is not said to compute wrongly", "[self_check][emulator]") {
+  const Faults faults({.memory = 1 << 16});
+  CHECK_THROWS_AS(self_check(Device::emulator), OutOfMemory);
 }

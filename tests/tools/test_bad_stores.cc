@@ -37,17 +37,23 @@ void check_spoiled_faces(const std::string& file, std::string (*spoil)(std::stri
   CHECK_FALSE(fs::exists(folder / "model/model.json"));
 }
 
+// Every command goes through the same reader: info, which does nothing else, shows what that refuses; the others show
+// once for each file that they ask it, and stop there.
+enum class Commands { info, all };
+
 // The same for the model: training, converting and info must refuse, and nothing may change.
-void check_spoiled_model(const std::string& file, std::string (*spoil)(std::string)) {
+void check_spoiled_model(const std::string& file, Commands commands, std::string (*spoil)(std::string)) {
   const TemporaryFolder folder;
   copy_folder(stage().model, folder / "model");
   write_bytes(folder / "model/" + file, spoil(read_bytes(folder / "model/" + file)));
   const auto before = snapshot(folder / "model");
   CAPTURE(file);
-  check_refused(train_on(stage().a_faces, folder / "model"), folder / "model/" + file);
-  check_refused({"convert", stage().picture, "-m", folder / "model", "--to", "b", "-o", folder / "out.png"},
-                folder / "model/" + file);
   check_refused({"info", folder / "model"}, folder / "model/" + file);
+  if (commands == Commands::all) {
+    check_refused(train_on(stage().a_faces, folder / "model"), folder / "model/" + file);
+    check_refused({"convert", stage().picture, "-m", folder / "model", "--to", "b", "-o", folder / "out.png"},
+                  folder / "model/" + file);
+  }
   CHECK(before == snapshot(folder / "model"));
   CHECK_FALSE(fs::exists(folder / "out.png"));
 }
@@ -103,9 +109,12 @@ TEST_CASE("what is not a face set is refused and left alone") {
 }
 
 TEST_CASE("a model of another version or of another program is refused") {
-  check_spoiled_model("model.json", [](std::string text) { return replaced(text, "\"version\": ", "\"version\": 9"); });
-  check_spoiled_model("model.json", [](std::string text) { return replaced(text, "doppel model", "dapple model"); });
-  check_spoiled_model("model.json", [](std::string) { return std::string("{\"layers\": 3}\n"); });
+  const std::string file = "model.json";
+  check_spoiled_model(file, Commands::all,
+                      [](std::string text) { return replaced(text, "\"version\": ", "\"version\": 9"); });
+  check_spoiled_model(file, Commands::info,
+                      [](std::string text) { return replaced(text, "doppel model", "dapple model"); });
+  check_spoiled_model(file, Commands::info, [](std::string) { return std::string("{\"layers\": 3}\n"); });
   const TemporaryFolder folder;
   fs::create_directory(folder / "other");
   write_bytes(folder / "other/weights.bin", "foreign");
@@ -118,11 +127,12 @@ TEST_CASE("a model of another version or of another program is refused") {
 }
 
 TEST_CASE("an altered or cut model is refused") {
-  check_spoiled_model("model.json", [](std::string text) { return flipped(text, text.find("iterations") + 13); });
-  check_spoiled_model("model.json", [](std::string text) { return text.substr(0, text.size() / 2); });
-  check_spoiled_model(kWeights, [](std::string bytes) { return flipped(bytes, bytes.size() - 1000); });
-  check_spoiled_model(kWeights, [](std::string bytes) { return flipped(bytes, 100); });
-  check_spoiled_model(kWeights, [](std::string bytes) { return bytes.substr(0, bytes.size() - 1); });
+  check_spoiled_model("model.json", Commands::all,
+                      [](std::string text) { return flipped(text, text.find("iterations") + 13); });
+  check_spoiled_model("model.json", Commands::info, [](std::string text) { return text.substr(0, text.size() / 2); });
+  check_spoiled_model(kWeights, Commands::all, [](std::string bytes) { return flipped(bytes, bytes.size() - 1000); });
+  check_spoiled_model(kWeights, Commands::info, [](std::string bytes) { return flipped(bytes, 100); });
+  check_spoiled_model(kWeights, Commands::info, [](std::string bytes) { return bytes.substr(0, bytes.size() - 1); });
 }
 
 TEST_CASE("a model whose weights are gone is not replaced by a fresh start") {

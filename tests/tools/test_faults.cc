@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint64_t kIterations = 3;
+constexpr uint64_t kIterations = 2;
 
 TrainCommand command(const std::string& model, const std::string& device, uint64_t iterations = kIterations) {
   TrainCommand c;
@@ -236,4 +236,21 @@ TEST_CASE("a device that computes wrongly is not trained on", "[faults]") {
   CHECK(contains(said, "please report this line"));
   CHECK(contains(said, "use --device cpu"));
   CHECK_FALSE(contains(said, "\n"));
+}
+
+TEST_CASE("a device that has no room for the check of its arithmetic is not called wrong, nor silently left",
+          "[faults]") {
+  const Faults faults({.memory = 1 << 16});
+  for (const char* name : {"auto", "cuda:1"}) {
+    std::string said;
+    try {
+      check_device(Device::emulator, name);
+    } catch (const OutOfMemory& e) {
+      said = e.what();
+    }
+    CAPTURE(name, said);
+    CHECK(said.rfind("out of memory: ", 0) == 0);
+    CHECK_FALSE(contains(said, "arithmetic"));
+    CHECK_FALSE(contains(said, "\n"));
+  }
 }
