@@ -55,17 +55,21 @@ void add_chosen_step(MemoryPlan& plan, const StepOptions& options, const std::sh
   plan.plain_flops = plain.flops;
   if (options.recompute == Recompute::off) return;
   if (options.recompute == Recompute::automatic && plan.device() <= limit) return;
+  size_t reserve = 0;
   const auto choose = [&](bool foreseen) {
-    const size_t others = plan.device() - plan.activations - plan.workspace;
+    const size_t others = plan.device() - plan.activations - plan.workspace + reserve;
     const size_t arena = options.recompute == Recompute::on ? 0 : limit - std::min(limit, others);
     add_step(plan, forecast.recomputed(options.batch, arena, foreseen));
   };
   choose(true);
   // What seems to fit is planned in full.
   if (options.batch > StepForecast::kLineTo && plan.device() <= limit) choose(false);
-  // Planning takes memory of the process too, which a choice that just fitted did not know of.
-  for (int more = 0; more < 2 && plan.device() > limit && plan.device() - limit + process <= plan.process; ++more)
+  // Planning takes memory of the process too, which a choice that just fitted did not know of: it is made again, with
+  // as much kept free.
+  for (int more = 0; more < 2 && plan.device() > limit && plan.device() - limit + process <= plan.process; ++more) {
+    reserve += plan.device() - limit;
     choose(false);
+  }
 }
 
 }  // namespace
