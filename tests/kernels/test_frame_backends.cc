@@ -34,12 +34,13 @@ struct Crop {
   int size;
 };
 const Crop kCrops[] = {
-    {Affine{}, 9},                     // pixels as they are
-    {turned(1, 0, -3.5f, 2.25f), 33},  // shifted; more than a block
-    {turned(3.1f, 20, -40, -31), 11},  // enlarged and turned
-    {turned(0.4f, -33, 3, 6), 10},     // reduced
-    {turned(0.15f, 5, 2, 1), 5},       // reduced far: kernels larger than the frame
-    {turned(1.3f, 90, 300, -200), 4},  // wholly outside
+    {Affine{}, 9},                       // pixels as they are
+    {turned(1, 0, -3.5f, 2.25f), 33},    // shifted; more than a block
+    {turned(3.1f, 20, -40, -31), 11},    // enlarged and turned
+    {turned(0.4f, -33, 3, 6), 10},       // reduced
+    {turned(0.15f, 5, 2, 1), 5},         // reduced far: kernels larger than the frame
+    {turned(1.3f, 90, 300, -200), 4},    // wholly outside
+    {turned(0.08f, 0, 0.2f, -3.4f), 3},  // so far reduced that kernels reach back into the frame from 20 pixels outside
 };
 
 // exact(x, y, c): the crop's value in double, 0..255, not clamped. Runs both crops on a backend.
@@ -233,6 +234,12 @@ TEST_CASE("frame kernels refuse what they cannot do on every backend", "[frame][
     Bytes frame(8, 8, 3, 1), crop(4, 4, 3, 2);
     Buffer face(DType::f32, Doubles(12)), mask(DType::f32, Doubles(4));
     CHECK_THROWS_AS(crop_u8(frame.view(), Affine{0, 0, 0, 0, 0, 0}, crop.view(), stream), std::invalid_argument);
+    ImageView none = frame.view();
+    none.width = 0;
+    CHECK_THROWS_AS(crop_u8(none, Affine{}, crop.view(), stream), std::invalid_argument);
+    none = crop.view();
+    none.width = 0;
+    CHECK_NOTHROW(crop_u8(frame.view(), Affine{}, none, stream));
     CHECK_THROWS_AS(crop_u8(ImageView{}, Affine{}, crop.view(), stream), std::invalid_argument);
     CHECK_THROWS_AS(crop_nv12_u8(Nv12View{}, Affine{}, crop.view(), stream), std::invalid_argument);
     CHECK_THROWS_AS(paste(frame.view(), face.f32(), 1, mask.f32(), 2, Affine{}, stream), std::invalid_argument);
