@@ -62,7 +62,7 @@ TEST_CASE("kernel choice: every listed kernel agrees with the reference", "[conv
   on_card(check_them);
 }
 
-TEST_CASE("kernel choice: the first of the list is what is taken by itself", "[conv2d][choice]") {
+TEST_CASE("kernel choice: the first of the list is what is taken by itself", "[conv2d][choice][emulator]") {
   const Stream stream{Device::emulator};
   size_t listed = 0;
   for (const Conv2d& shape :
