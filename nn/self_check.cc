@@ -21,17 +21,6 @@ std::vector<uint8_t> waves(int person) {
   return pixels;
 }
 
-// How far from the CPU's what a device computes may be, relative. On the emulator, whose functions are the host's,
-// tests/nn/test_devices.cc holds a step to 1e-5 and 1e-2 of the gradients, with a seed that allows that: where a pixel
-// is next to its target, or a unit next to 0, a last bit decides on which side of an absolute value's or leaky ReLU's
-// corner it falls, which by itself is worth 1e-4 of all gradients here. A card's exp and cos have last bits of their
-// own, so these bounds leave room for several such. What is wrong in a kernel is worth far more
-// (tests/nn/test_self_check.cc).
-struct Bound {
-  double loss;      // |a - b| / |b| of all losses, as one vector
-  double gradient;  // the same of all gradients
-};
-
 struct Outcome {
   std::vector<float> losses;        // of each step and person: total, L1, MSE, DSSIM
   std::vector<float> gradients, m;  // of the first step
@@ -80,8 +69,30 @@ Outcome run(Device device, DType precision) {
   return outcome;
 }
 
-// |a - b| / |b|; a NaN anywhere makes it one.
-double distance(const std::vector<float>& a, const std::vector<float>& b) {
+std::string compare(const Outcome& device, const Outcome& cpu, DType precision) {
+  const StepBound bound = step_bound(precision);
+  char text[160];
+  const auto differ = [&](const char* what, double by, double allowed) {
+    std::snprintf(text, sizeof text, "in %s its %s differ by %.2g of themselves from the processor's (%.2g is allowed)",
+                  name_of(precision), what, by, allowed);
+    return std::string(text);
+  };
+  const double loss = relative_distance(device.losses, cpu.losses);
+  if (!(loss <= bound.loss)) return differ("losses", loss, bound.loss);
+  const double gradient = relative_distance(device.gradients, cpu.gradients);
+  if (!(gradient <= bound.gradient)) return differ("gradients", gradient, bound.gradient);
+  const double m = relative_distance(device.m, cpu.m);
+  if (!(m <= bound.gradient)) return differ("moments", m, bound.gradient);
+  return "";
+}
+
+}  // namespace
+
+StepBound step_bound(DType precision) {
+  return precision == DType::f32 ? StepBound{1e-4, 1e-3} : StepBound{1e-2, 5e-2};
+}
+
+double relative_distance(const std::vector<float>& a, const std::vector<float>& b) {
   double difference = 0, norm = 0;
   for (size_t i = 0; i < a.size(); ++i) {
     difference += (double(a[i]) - double(b[i])) * (double(a[i]) - double(b[i]));
@@ -89,25 +100,6 @@ double distance(const std::vector<float>& a, const std::vector<float>& b) {
   }
   return std::sqrt(difference / norm);
 }
-
-std::string compare(const Outcome& device, const Outcome& cpu, DType precision) {
-  const Bound bound = precision == DType::f32 ? Bound{1e-4, 1e-3} : Bound{1e-2, 5e-2};
-  char text[160];
-  const auto differ = [&](const char* what, double by, double allowed) {
-    std::snprintf(text, sizeof text, "in %s its %s differ by %.2g of themselves from the processor's (%.2g is allowed)",
-                  name_of(precision), what, by, allowed);
-    return std::string(text);
-  };
-  const double loss = distance(device.losses, cpu.losses);
-  if (!(loss <= bound.loss)) return differ("losses", loss, bound.loss);
-  const double gradient = distance(device.gradients, cpu.gradients);
-  if (!(gradient <= bound.gradient)) return differ("gradients", gradient, bound.gradient);
-  const double m = distance(device.m, cpu.m);
-  if (!(m <= bound.gradient)) return differ("moments", m, bound.gradient);
-  return "";
-}
-
-}  // namespace
 
 std::string self_check(Device device) {
   for (const DType precision : {DType::f32, DType::bf16}) {

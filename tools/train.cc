@@ -261,7 +261,8 @@ void run_training(const TrainCommand& c) {
   const auto stands = [&] {
     return "; " + c.model +
            (at.saved ? " holds iteration " + std::to_string(*at.saved) + ", the same command goes on from there"
-                     : " holds no checkpoint yet");
+            : model_exists(c.model) ? " is as it was"  // the failure came before it was read
+                                    : " holds no checkpoint yet");
   };
   try {
     train(c, at);

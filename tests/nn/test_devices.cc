@@ -9,6 +9,7 @@
 
 #include "nn/checkpoint.h"
 #include "nn/face_stream.h"
+#include "nn/self_check.h"
 #include "nn/step_driver.h"
 #include "runtime/devices.h"
 
@@ -129,27 +130,12 @@ Steps train(Device device, DType precision, int steps, bool checked = true, cons
   return result;
 }
 
-// How far from the same step's on the CPU, or by other kernels, relative: each loss, and the gradients as one vector.
-struct Bound {
-  double loss, gradient;
-};
-
 // In fp32 the emulator's sums differ in their order alone. In bf16 each layer rounds what it gets, and a value on the
 // edge of a rounding falls to either side; of all values few do. A card's exp and cos have last bits of their own,
-// which is worth more: the bounds of the check that it goes through before it is trained on (nn/self_check.cc).
-Bound bound_of(Device device, DType precision) {
-  if (device == Device::cuda) return precision == DType::f32 ? Bound{1e-4, 1e-3} : Bound{1e-2, 5e-2};
-  return precision == DType::f32 ? Bound{5e-6, 1e-5} : Bound{1e-3, 1e-2};
-}
-
-// |a - b| / |b|
-double distance(const std::vector<float>& a, const std::vector<float>& b) {
-  double difference = 0, norm = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference += (double(a[i]) - double(b[i])) * (double(a[i]) - double(b[i]));
-    norm += double(b[i]) * double(b[i]);
-  }
-  return std::sqrt(difference / norm);
+// which is worth more: the bounds of the check that it goes through before it is trained on (nn/self_check.h).
+StepBound bound_of(Device device, DType precision) {
+  if (device == Device::cuda) return step_bound(precision);
+  return precision == DType::f32 ? StepBound{5e-6, 1e-5} : StepBound{1e-3, 1e-2};
 }
 
 }  // namespace
@@ -161,12 +147,12 @@ TEST_CASE("a training step through the CUDA kernels is the CPU's", "[emulator]")
     for (const Device device : testing::devices()) {
       if (device == Device::cpu) continue;
       INFO(testing::name_of(device));
-      const Bound bound = bound_of(device, precision);
+      const StepBound bound = bound_of(device, precision);
       const Steps steps = train(device, precision, 2);
       REQUIRE(cpu.losses.size() == steps.losses.size());
       for (size_t i = 0; i < cpu.losses.size(); ++i)
         CHECK(std::abs(steps.losses[i] - cpu.losses[i]) <= bound.loss * cpu.losses[i]);
-      CHECK(distance(steps.gradients, cpu.gradients) <= bound.gradient);
+      CHECK(relative_distance(steps.gradients, cpu.gradients) <= bound.gradient);
 
       // A second run, not node by node.
       const Steps again = train(device, precision, 2, false);
@@ -233,11 +219,11 @@ TEST_CASE("a training step by chosen kernels learns the same", "[emulator][tuner
     INFO(name_of(precision));
     const Steps model = train(Device::emulator, precision, 1, false);
     const Steps chosen = train(Device::emulator, precision, 1, false, tuning);
-    const Bound bound = bound_of(Device::emulator, precision);
+    const StepBound bound = bound_of(Device::emulator, precision);
     REQUIRE(model.losses.size() == chosen.losses.size());
     for (size_t i = 0; i < model.losses.size(); ++i)
       CHECK(std::abs(chosen.losses[i] - model.losses[i]) <= bound.loss * model.losses[i]);
-    CHECK(distance(chosen.gradients, model.gradients) <= bound.gradient);
+    CHECK(relative_distance(chosen.gradients, model.gradients) <= bound.gradient);
     // Other kernels ran: some sum was taken in another order.
     CHECK(chosen.gradients != model.gradients);
 
@@ -279,7 +265,7 @@ TEST_CASE("a run goes on on another device and back", "[emulator]") {
     // the learning rate of what differs.
     CHECK(third.done == 3);
     for (size_t p = 0; p < losses.size(); ++p) CHECK(std::abs(end[p] - losses[p]) <= 1e-4 * losses[p]);
-    CHECK(distance(third.numbers(third.store.weights), whole.numbers(whole.store.weights)) < 1e-3);
+    CHECK(relative_distance(third.numbers(third.store.weights), whole.numbers(whole.store.weights)) < 1e-3);
 
     // Into bf16, whose copy the device rounds.
     Session rounded(Device::cpu, DType::bf16), there(device, DType::bf16);
