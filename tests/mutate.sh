@@ -3,10 +3,11 @@
 # shifts an index by one, swaps two fragments, skips a bounds check, forgets a split, ...; tests/mutate/mutants.py),
 # builds the two programs that run the kernels on the emulator with it, and expects a test to fail.
 #
-#   bash tests/mutate.sh [--file F] [--max N] [--seed S] [--jobs J] [--list]
+#   bash tests/mutate.sh [--file F] [--max N] [--seed S] [--jobs J] [--fresh] [--list]
 #
-# Lists the mutants that no test noticed and ends with "killed K of N mutants"; fails below 95 %. Mutants that change
-# nothing but time are named in tests/mutate/equivalent.txt, each with its reason, and counted apart.
+# Lists the mutants that no test noticed and ends with "killed K of N mutants"; fails below 95 %. A run that was stopped
+# goes on where it was, as long as kernels and tests are the same. Mutants that change nothing but time are named in
+# tests/mutate/equivalent.txt, each with its reason, and counted apart.
 set -euo pipefail
 home=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$home/build-mutate

@@ -1,6 +1,7 @@
 """Runs mutants of the CUDA kernels against their tests; tests/mutate.sh builds what this needs."""
 import argparse
 import concurrent.futures
+import hashlib
 import json
 import os
 import random
@@ -241,6 +242,36 @@ class Jobs:
         return "survived"
 
 
+class Log:
+    """Verdicts on disk as they come, so that a run that was stopped goes on where it was. They hold for the very same
+    kernels and test programs only."""
+
+    def __init__(self, build, fresh):
+        state = hashlib.sha256()
+        for file in sorted([*(ROOT / "kernels").rglob("*.*"), *(HERE.glob("*.py")),
+                            *(build.folder / p for p in build.programs.values())]):
+            state.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+        self.path = build.folder / "verdicts" / f"{state.hexdigest()[:16]}.jsonl"
+        self.path.parent.mkdir(exist_ok=True)
+        for other in self.path.parent.iterdir():
+            if fresh or other != self.path:
+                other.unlink()
+        self.known = {}
+        if self.path.exists():
+            for line in self.path.read_text().splitlines(keepends=True):
+                if line.endswith("\n"):  # else it was being written when the run ended
+                    entry = json.loads(line)
+                    self.known[entry["file"], entry["begin"], entry["end"], entry["text"]] = entry["verdict"]
+
+    def find(self, m):
+        return self.known.get((m.file, m.begin, m.end, m.text))
+
+    def add(self, m, verdict):
+        entry = {"file": m.file, "begin": m.begin, "end": m.end, "text": m.text, "verdict": verdict}
+        with self.path.open("a") as f:
+            f.write(json.dumps(entry) + "\n")
+
+
 # ---- the run --------------------------------------------------------------------------------------------------------
 
 
@@ -261,8 +292,11 @@ def baseline(build, stems):
 
 
 class Progress:
-    def __init__(self, total):
-        self.total, self.start, self.last = total, time.monotonic(), 0.0
+    def __init__(self, total, before):
+        self.total, self.before, self.start, self.last = total, before, time.monotonic(), 0.0
+
+    def say(self, text):
+        print(f"{chr(13) if sys.stderr.isatty() else ''}{text}", file=sys.stderr, flush=True)
 
     def show(self, verdicts, force=False):
         now, done = time.monotonic(), len(verdicts)
@@ -270,13 +304,17 @@ class Progress:
         if not force and now - self.last < (0.2 if terminal else 30):
             return
         self.last = now
-        rate = done / (now - self.start)
+        rate = (done - self.before) / (now - self.start)
         left = int((self.total - done) / rate) if rate else 0
         killed = sum(v.startswith("killed") for v in verdicts.values())
         survived = sum(v == "survived" for v in verdicts.values())
         print(f"{chr(13) if terminal else ''}mutate: {done} of {self.total}: {killed} killed, {survived} survived, "
               f"{60 * rate:.1f} a minute, {left // 60}:{left % 60:02d} left  ", end="" if terminal else "\n",
               file=sys.stderr, flush=True)
+
+
+def survivor(m):
+    return f"survived: {m.file}:{m.line}: {m.kind}\n    {m.before}\n    {m.after}"
 
 
 def report(verdicts, apart, stale, chosen, interrupted):
@@ -286,7 +324,7 @@ def report(verdicts, apart, stale, chosen, interrupted):
     tried = {m: v for m, v in verdicts.items() if v != "invalid"}
     killed = [m for m, v in tried.items() if v.startswith("killed")]
     for m in sorted((m for m, v in tried.items() if v == "survived"), key=lambda m: (m.file, m.begin)):
-        print(f"survived: {m.file}:{m.line}: {m.kind}\n    {m.before}\n    {m.after}")
+        print(survivor(m))
     for m, reason in apart:
         print(f"equivalent: {m.file}:{m.line}: {m.after}: {reason}")
     print("\n".join(stale + [""]) if stale else "", end="")
@@ -314,6 +352,7 @@ def main():
     parser.add_argument("--max", type=int, default=0, metavar="N", help="a sample of N mutants (default: all)")
     parser.add_argument("--seed", type=int, default=1, metavar="S", help="of the sample and the order (default: 1)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), metavar="J", help="at a time (default: all cores)")
+    parser.add_argument("--fresh", action="store_true", help="forget what earlier runs found")
     parser.add_argument("--build", default=str(ROOT / "build-mutate"), help=argparse.SUPPRESS)
     parser.add_argument("--list", action="store_true", help="only prints the mutants")
     options = parser.parse_args()
@@ -337,13 +376,21 @@ def main():
     except KeyboardInterrupt:
         runner.interrupt()
         return 130
-    jobs, verdicts, interrupted = Jobs(build, files, times), {}, False
-    progress = Progress(len(chosen))
+    jobs, interrupted, log = Jobs(build, files, times), False, Log(build, options.fresh)
+    verdicts = {m: v for m in chosen if (v := log.find(m))}
+    if verdicts:
+        print(f"mutate: {len(verdicts)} were tried before, on the same kernels and tests; --fresh tries them again",
+              file=sys.stderr)
+    progress = Progress(len(chosen), len(verdicts))
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        waiting = {pool.submit(jobs.judge, m): m for m in chosen}
+        waiting = {pool.submit(jobs.judge, m): m for m in chosen if m not in verdicts}
         try:
             for future in concurrent.futures.as_completed(waiting):
-                verdicts[waiting[future]] = future.result()
+                mutant, verdict = waiting[future], future.result()
+                verdicts[mutant] = verdict
+                log.add(mutant, verdict)
+                if verdict == "survived":
+                    progress.say(survivor(mutant))
                 progress.show(verdicts)
         except KeyboardInterrupt:
             interrupted = True
