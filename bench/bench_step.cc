@@ -74,8 +74,9 @@ void print_sorted_nodes(std::vector<NodeTime> nodes) {
                 n.name.c_str(), n.output.c_str());
 }
 
-std::string json_of(const StepCase& c) {
-  return "\"arch\":\"" + c.arch + "\",\"batch\":" + std::to_string(c.batch) + ",\"precision\":\"" + c.precision + "\"";
+std::string json_of(const StepCase& c, double step_flops) {
+  return "\"arch\":\"" + c.arch + "\",\"batch\":" + std::to_string(c.batch) + ",\"precision\":\"" + c.precision +
+         "\",\"step_flops\":" + std::to_string(std::llround(step_flops));
 }
 
 // ---- on the CPU -----------------------------------------------------------------------------------------------------
@@ -85,7 +86,7 @@ std::string json_of(const CpuResult& r) {
   const bool compared = !std::isnan(r.onednn_ratio);
   std::snprintf(text, sizeof text, ",\"samples_per_s\":%.2f,\"gflops\":%.1f,\"onednn_ratio\":", r.samples_per_s,
                 r.gflops);
-  std::string json = "{" + json_of(r.what) + text;
+  std::string json = "{" + json_of(r.what, r.flops) + text;
   std::snprintf(text, sizeof text, "%.3f", r.onednn_ratio);
   return json + (compared ? text : "null") + "}";
 }
@@ -107,7 +108,7 @@ std::string json_of(const DeviceResult& r) {
                 2 * r.what.batch / r.seconds, r.flops / r.seconds * 1e-9, r.seconds * 1e3, r.wall * 1e3, r.submit * 1e3,
                 r.memory, r.planned, r.peak.flops * 1e-12, r.peak.bytes * 1e-9, r.arithmetic_floor * 1e3,
                 r.memory_floor * 1e3, r.floor * 1e3, r.floor / r.seconds);
-  std::string json = "{\"device\":\"" + r.device + "\"," + json_of(r.what) + text;
+  std::string json = "{\"device\":\"" + r.device + "\"," + json_of(r.what, r.flops) + text;
   if (!r.nodes.empty()) json += ",\"nodes\":[";
   for (const NodeTime& n : r.nodes) {
     std::snprintf(text, sizeof text,

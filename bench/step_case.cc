@@ -148,7 +148,8 @@ CpuResult measure_on_cpu(const StepCase& c, double budget, bool with_profile) {
     ratios.push_back(products / std::max(step, kLeastTime));
   }
   const double t = median_time(step_times);
-  return {c, 2 * c.batch / t, trainer->training_step().flops() / t * 1e-9, bare.empty() ? std::nan("") : median(ratios),
+  const double flops = trainer->training_step().flops();
+  return {c, 2 * c.batch / t, flops / t * 1e-9, flops, bare.empty() ? std::nan("") : median(ratios),
           with_profile ? profile(*trainer, 9, {}) : std::vector<NodeTime>{}};
 }
 

@@ -456,8 +456,8 @@ def compare(args, arch, precision, warp, attempt):
 
     def take_turns():
         result = run_doppel(args, arch, a["batch"], precision)
-        counted = result["gflops"] * 1e9 / result["samples_per_s"]
-        if abs(counted / step_flops - 1) > 0.01:
+        counted = result["step_flops"] / (2 * a["batch"])
+        if abs(counted / step_flops - 1) > 0.001:
             sys.exit(
                 f"pytorch_step.py: {arch} is not the same network on both sides: {step_flops / 1e9:.3f} GFLOP a sample "
                 f"here, {counted / 1e9:.3f} in doppel; bring ARCHITECTURES up to nn/architecture.cc"

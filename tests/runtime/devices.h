@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "backends.h"
 #include "kernels/emulator/guard.h"
 #include "runtime/device.h"
 
@@ -13,10 +14,15 @@ inline const char* name_of(Device device) {
   return device == Device::cpu ? "cpu" : device == Device::emulator ? "emulator" : "cuda";
 }
 
-// The CPU, the emulator, and a card where there is one.
+inline bool has_card() {
+  return choose_device("auto") == Device::cuda;
+}
+
+// The CPU, the emulator, and a card where there is one: those of them that are wanted (tests/backends.h).
 inline std::vector<Device> devices() {
-  std::vector<Device> all{Device::cpu, Device::emulator};
-  if (choose_device("auto") == Device::cuda) all.push_back(Device::cuda);
+  std::vector<Device> all;
+  for (const Device device : {Device::cpu, Device::emulator, Device::cuda})
+    if (backend_wanted(name_of(device)) && (device != Device::cuda || has_card())) all.push_back(device);
   return all;
 }
 
