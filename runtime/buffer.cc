@@ -11,6 +11,7 @@
 #include "kernels/emulator/emulator.h"
 #include "kernels/emulator/faults.h"
 #include "kernels/emulator/guard.h"
+#include "kernels/emulator/recording.h"
 #include "runtime/card/card.h"
 #include "runtime/error.h"
 
@@ -37,6 +38,7 @@ void* map_memory(size_t bytes) {
 }
 
 void* allocate_emulated(size_t bytes) {
+  emulator::refuse_in_recording("memory is allocated");
   emulator::fate_of(emulator::Operation::allocation);
   if (!emulator::take_memory(bytes)) throw OutOfMemory(bytes, "of the emulator", emulator::free_memory());
   void* p = nullptr;

@@ -6,6 +6,7 @@
 
 #include "kernels/emulator/faults.h"
 #include "kernels/emulator/guard.h"
+#include "kernels/emulator/recording.h"
 #include "runtime/card/card.h"
 #include "runtime/error.h"
 
@@ -25,6 +26,29 @@ int card_of(const std::string& name) {
     number = 10 * number + (c - '0');
   }
   return number;
+}
+
+void wait_on_emulator() {
+  emulator::refuse_in_recording("the host waits");
+  emulator::fate_of(Operation::wait);
+}
+
+void upload_to_emulator(void* device, const void* host, size_t bytes) {
+  if (emulator::recorded([=] { upload_to_emulator(device, host, bytes); })) return;
+  if (emulator::fate_of(Operation::upload) == Fate::left_out) return;
+  const emulator::OpenMemory open;
+  std::memcpy(device, host, bytes);
+}
+
+void download_from_emulator(void* host, const void* device, size_t bytes) {
+  if (emulator::recorded([=] { download_from_emulator(host, device, bytes); })) return;
+  const Fate fate = emulator::fate_of(Operation::download);
+  // What a copy that was not made leaves is anything; this is at least nobody's data: 0x7F7F7F7F is 3.4e38.
+  if (fate == Fate::left_out) return void(std::memset(host, 0x7F, bytes));
+  const emulator::OpenMemory open;
+  std::memcpy(host, device, bytes);
+  if (fate == Fate::corrupted)
+    static_cast<uint8_t*>(host)[std::min(bytes / 8 * 4 + 3, bytes - 1)] ^= 0x40;  // an fp32's exponent
 }
 
 }  // namespace
@@ -75,7 +99,7 @@ DeviceStream::~DeviceStream() {
 
 void wait(Stream stream) {
   if (stream.device == Device::cuda) card::wait_for_stream(stream.handle);
-  if (stream.device == Device::emulator) emulator::fate_of(Operation::wait);
+  if (stream.device == Device::emulator) wait_on_emulator();
 }
 
 DeviceEvent::DeviceEvent(Device device) : device_(device) {
@@ -96,7 +120,7 @@ void DeviceEvent::record(Stream stream) {
 
 void DeviceEvent::wait() const {
   if (device_ == Device::cuda) card::wait_for_event(handle_);
-  if (device_ == Device::emulator) emulator::fate_of(Operation::wait);
+  if (device_ == Device::emulator) wait_on_emulator();
 }
 
 void DeviceEvent::order(Stream stream) const {
@@ -109,6 +133,10 @@ double DeviceEvent::seconds_since(const DeviceEvent& start) const {
 }
 
 DeviceGraph::DeviceGraph(Stream stream, const std::function<void()>& body) {
+  if (stream.device == Device::emulator) {
+    emulated_ = std::make_unique<emulator::Recording>(body);
+    return;
+  }
   card::begin_recording(stream.handle);
   try {
     body();
@@ -119,12 +147,26 @@ DeviceGraph::DeviceGraph(Stream stream, const std::function<void()>& body) {
   handle_ = card::end_recording(stream.handle);
 }
 
+DeviceGraph::DeviceGraph() = default;
+
 DeviceGraph::~DeviceGraph() {
   if (handle_) card::delete_graph(handle_);
 }
 
+DeviceGraph::DeviceGraph(DeviceGraph&& other) noexcept
+    : handle_(std::exchange(other.handle_, nullptr)), emulated_(std::move(other.emulated_)) {}
+
+DeviceGraph& DeviceGraph::operator=(DeviceGraph&& other) noexcept {
+  std::swap(handle_, other.handle_);
+  std::swap(emulated_, other.emulated_);
+  return *this;
+}
+
 void DeviceGraph::launch(Stream stream) const {
-  card::launch_graph(handle_, stream.handle);
+  if (emulated_)
+    emulated_->launch();
+  else
+    card::launch_graph(handle_, stream.handle);
 }
 
 PinnedBuffer::PinnedBuffer(size_t bytes, Device device) : bytes_(bytes) {
@@ -142,21 +184,15 @@ PinnedBuffer::~PinnedBuffer() {
 void upload(void* device, const void* host, size_t bytes, Stream stream) {
   if (bytes == 0) return;
   if (stream.device == Device::cuda) return card::upload(device, host, bytes, stream.handle);
-  if (stream.device == Device::emulator && emulator::fate_of(Operation::upload) == Fate::left_out) return;
-  const emulator::OpenMemory open;
+  if (stream.device == Device::emulator) return upload_to_emulator(device, host, bytes);
   std::memcpy(device, host, bytes);
 }
 
 void download(void* host, const void* device, size_t bytes, Stream stream) {
   if (bytes == 0) return;
   if (stream.device == Device::cuda) return card::download(host, device, bytes, stream.handle);
-  const Fate fate = stream.device == Device::emulator ? emulator::fate_of(Operation::download) : Fate::done;
-  // What a copy that was not made leaves is anything; this is at least nobody's data: 0x7F7F7F7F is 3.4e38.
-  if (fate == Fate::left_out) return void(std::memset(host, 0x7F, bytes));
-  const emulator::OpenMemory open;
+  if (stream.device == Device::emulator) return download_from_emulator(host, device, bytes);
   std::memcpy(host, device, bytes);
-  if (fate == Fate::corrupted)
-    static_cast<uint8_t*>(host)[std::min(bytes / 8 * 4 + 3, bytes - 1)] ^= 0x40;  // an fp32's exponent
 }
 
 HostCopy::HostCopy(const Buffer& buffer, Stream stream)

@@ -1,6 +1,6 @@
 // Which device the work runs on, and what is owned there beside memory (runtime/buffer.h): streams, events, page-locked
 // host memory. Copies between host and device go through upload() and download() alone, whatever the device: on the
-// CPU and the emulator they are memcpy, and everything else here does nothing.
+// CPU and the emulator they are memcpy, and of everything else here only graphs and faults do something there.
 //
 // A card tells of its failure late, at whatever it is asked next: all functions here may throw DeviceError
 // (kernels/device_error.h) for work of others before them. Destructors throw nothing and say nothing. Tests make the
@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -17,6 +18,10 @@
 #include "runtime/buffer.h"
 
 namespace doppel {
+
+namespace emulator {
+class Recording;
+}
 
 // What a user names: "cpu", "emulator", "cuda" (card 0), "cuda:N", or "auto": the first card that can be used, else the
 // CPU. A card becomes the process's, for all its threads. Throws UsageError for anything else, Error, with the reason
@@ -111,25 +116,24 @@ class PinnedBuffer {
 };
 
 // Work of a card, recorded once and from then on launched in one piece, which costs the host a few microseconds however
-// much it is. Whatever memory the work reads and writes must stay.
+// much it is. Whatever memory the work reads and writes must stay. The emulator records as a card does
+// (kernels/emulator/recording.h).
 class DeviceGraph {
  public:
-  DeviceGraph() = default;
-  // Calls `body`, whose work in the stream is recorded and not done. The stream is one of Device::cuda, and not the
-  // default one. `body` neither waits for anything nor allocates.
+  DeviceGraph();
+  // Calls `body`, whose work in the stream is recorded and not done. The stream is not Device::cuda's default one, nor
+  // the CPU's. `body` neither waits for anything nor allocates.
   DeviceGraph(Stream stream, const std::function<void()>& body);
   ~DeviceGraph();
-  DeviceGraph(DeviceGraph&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
-  DeviceGraph& operator=(DeviceGraph&& other) noexcept {
-    std::swap(handle_, other.handle_);
-    return *this;
-  }
+  DeviceGraph(DeviceGraph&& other) noexcept;
+  DeviceGraph& operator=(DeviceGraph&& other) noexcept;
 
-  explicit operator bool() const { return handle_ != nullptr; }
+  explicit operator bool() const { return handle_ != nullptr || emulated_ != nullptr; }
   void launch(Stream stream) const;
 
  private:
-  void* handle_ = nullptr;
+  void* handle_ = nullptr;  // of a card
+  std::unique_ptr<emulator::Recording> emulated_;
 };
 
 // Copies, in the order of the stream. On a card, page-locked memory must stay as it is (or must not be read) until the

@@ -49,8 +49,8 @@ void Program::run_nodes() {
 
 void Program::run() {
   resolve();
-  // The default stream cannot be recorded.
-  const bool records = stream_.device == Device::cuda && stream_.handle;
+  // A card's default stream cannot be recorded.
+  const bool records = stream_.device == Device::emulator || (stream_.device == Device::cuda && stream_.handle);
   if (records && has_run_) {
     if (!recorded_) recorded_ = DeviceGraph(stream_, [this] { run_nodes(); });
     recorded_.launch(stream_);

@@ -23,8 +23,8 @@ class Program {
   // A kept or bound value's memory, on the stream's device.
   void* data(ValueId v) const;
 
-  // On a card the first run goes node by node, which loads what the nodes need; the second is recorded, and it and all
-  // that follow are launched as one graph. Nothing is waited for.
+  // On a card, and on the emulator, the first run goes node by node, which loads what the nodes need; the second is
+  // recorded, and it and all that follow are launched as one graph. Nothing is waited for.
   void run();
   // Node by node; throws Error naming the node and the value as soon as an output holds a NaN or an infinity.
   void run_checked();

@@ -43,7 +43,10 @@ class DeviceValue {
 template <typename T>
 class DeviceValue {
  public:
-  DeviceValue(T value, Stream) : value_(value) { emulator::add_memory(&value_, sizeof(T)); }
+  DeviceValue(T value, Stream) : value_(value) {
+    emulator::refuse_in_recording("a number is read back");
+    emulator::add_memory(&value_, sizeof(T));
+  }
   ~DeviceValue() { emulator::remove_memory(&value_); }
   DeviceValue(const DeviceValue&) = delete;
   DeviceValue& operator=(const DeviceValue&) = delete;

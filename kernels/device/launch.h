@@ -18,10 +18,12 @@
 #include "kernels/stream.h"
 
 #if !DOPPEL_ON_CARD
+#include <memory>
 #include <tuple>
 
 #include "kernels/emulator/emulator.h"
 #include "kernels/emulator/execute.h"
+#include "kernels/emulator/recording.h"
 #endif
 
 namespace doppel {
@@ -96,8 +98,9 @@ class Kernel {
                  *static_cast<Call*>(data));
     };
     const emulator::Pointer pointers[] = {emulator::pointer(arguments)..., {}};
-    emulator::execute({name_, Bounds::kThreads, geometry.grid, geometry.block, geometry.shared, run, &call,
-                       sizeof(call), pointers, sizeof...(P)});
+    const emulator::Launch launch{name_, Bounds::kThreads, geometry.grid, geometry.block, geometry.shared, run, &call,
+                                  sizeof(call), pointers, sizeof...(P)};
+    if (!emulator::recorded(launch, [&] { return std::make_shared<Call>(call); })) emulator::execute(launch);
   }
 
  private:

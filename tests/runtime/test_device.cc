@@ -115,3 +115,33 @@ TEST_CASE("guarded memory is open to kernels and copies and to nobody else", "[d
   CHECK(std::all_of(back.begin(), back.end(), [](Bf16 v) { return to_float(v) == 1; }));
   CHECK_FALSE(readable(y.data()));
 }
+
+TEST_CASE("a recorded graph does what was recorded, when and as often as it is launched", "[device]") {
+  const testing::Guard guard;
+  for (const Device device : devices()) {
+    if (device == Device::cpu) continue;  // which has no graphs
+    INFO(testing::name_of(device));
+    const DeviceStream stream(device);
+    const Buffer memory(4 * sizeof(float), stream), total(4 * sizeof(float), stream);
+    PinnedBuffer host(4 * sizeof(float), device);
+    const auto at = [&](const Buffer& buffer, int i) { return HostCopy(buffer, stream).as<float>()[i]; };
+    int64_t count = 2;
+    const DeviceGraph graph(stream, [&] {
+      upload(memory.data(), host.as<float>(), memory.bytes(), stream);
+      accumulate(total.data(), memory.data(), count, DType::f32, stream);
+    });
+    CHECK(graph);
+    CHECK(at(memory, 0) == 0);  // nothing has been done yet
+    for (int i = 0; i < 4; ++i) host.as<float>()[i] = 3;
+    count = 4;  // too late: it was given by value
+    for (int launches = 1; launches <= 3; ++launches) {
+      graph.launch(stream);
+      CHECK(at(memory, 3) == 3);
+      CHECK(at(total, 0) == float(3 * launches));
+      CHECK(at(total, 3) == 0);
+    }
+    CHECK_THROWS(DeviceGraph(stream, [&] { wait(stream); }));
+    CHECK_THROWS(DeviceGraph(stream, [&] { const Buffer more(64, stream); }));
+    CHECK(at(total, 0) == 9);  // and the stream is as before
+  }
+}
