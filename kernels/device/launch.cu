@@ -30,6 +30,12 @@ int attribute_here(cudaDeviceAttr attribute) {
   return value;
 }
 
+// Whether the driver has stream-ordered memory: some virtual cards have none.
+bool has_pool() {
+  static thread_local const bool has = attribute_here(cudaDevAttrMemoryPoolsSupported) != 0;
+  return has;
+}
+
 }  // namespace
 
 int on_cuda::device_sm() {
@@ -64,8 +70,13 @@ void launch_on_card(const char* name, const void* kernel, const Geometry& g, voi
 
 void* device_value_new(const void* value, size_t bytes, Stream stream) {
   void* pointer = nullptr;
-  CHECK_CUDA(cudaMallocAsync(&pointer, bytes, stream_of(stream)));
-  const cudaError_t copied = cudaMemcpyAsync(pointer, value, bytes, cudaMemcpyHostToDevice, stream_of(stream));
+  if (has_pool())
+    CHECK_CUDA(cudaMallocAsync(&pointer, bytes, stream_of(stream)));
+  else
+    CHECK_CUDA(cudaMalloc(&pointer, bytes));
+  cudaError_t copied = cudaMemcpyAsync(pointer, value, bytes, cudaMemcpyHostToDevice, stream_of(stream));
+  // The value is the caller's, and on its stack.
+  if (copied == cudaSuccess) copied = cudaStreamSynchronize(stream_of(stream));
   if (copied != cudaSuccess) device_value_delete(pointer, stream);
   check(copied, "cudaMemcpyAsync(pointer, value, ..)", __LINE__);
   return pointer;
@@ -78,7 +89,8 @@ void device_value_get(void* value, const void* pointer, size_t bytes, Stream str
 
 void device_value_delete(void* pointer, Stream stream) {
   // A destructor calls this; an error here is that of earlier work, which whoever waits for that work is told of.
-  if (cudaFreeAsync(pointer, stream_of(stream)) != cudaSuccess) cudaGetLastError();
+  const cudaError_t status = has_pool() ? cudaFreeAsync(pointer, stream_of(stream)) : cudaFree(pointer);
+  if (status != cudaSuccess) cudaGetLastError();
 }
 
 }  // namespace doppel

@@ -98,8 +98,8 @@ class Kernel {
                  *static_cast<Call*>(data));
     };
     const emulator::Pointer pointers[] = {emulator::pointer(arguments)..., {}};
-    const emulator::Launch launch{name_, Bounds::kThreads, geometry.grid, geometry.block, geometry.shared, run, &call,
-                                  sizeof(call), pointers, sizeof...(P)};
+    const emulator::Launch launch{name_, Bounds::kThreads, geometry.grid, geometry.block, geometry.shared, run,
+                                  &call, sizeof(call),     pointers,      sizeof...(P)};
     if (!emulator::recorded(launch, [&] { return std::make_shared<Call>(call); })) emulator::execute(launch);
   }
 

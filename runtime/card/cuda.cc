@@ -80,6 +80,16 @@ cudaEvent_t event_of(void* handle) {
   return static_cast<cudaEvent_t>(handle);
 }
 
+// Of page-locked memory the stream copies while the host goes on. Of other memory CUDA does not promise that it has let
+// go of it when the call returns, so it is waited for; nothing that is in a hurry copies so.
+void copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, void* stream) {
+  enter();
+  cudaPointerAttributes host{};
+  CHECK_CUDA(cudaPointerGetAttributes(&host, kind == cudaMemcpyHostToDevice ? from : to));
+  CHECK_CUDA(cudaMemcpyAsync(to, from, bytes, kind, stream_of(stream)));
+  if (host.type == cudaMemoryTypeUnregistered) CHECK_CUDA(cudaStreamSynchronize(stream_of(stream)));
+}
+
 }  // namespace
 
 bool built() {
@@ -229,7 +239,8 @@ void wait_for_stream(void* stream) {
 void* new_event() {
   enter();
   cudaEvent_t event = nullptr;
-  CHECK_CUDA(cudaEventCreate(&event));
+  // Who waits for it sleeps: previews and files want the core.
+  CHECK_CUDA(cudaEventCreateWithFlags(&event, cudaEventBlockingSync));
   return event;
 }
 
@@ -260,13 +271,11 @@ double seconds_between(void* start, void* end) {
 }
 
 void upload(void* to, const void* from, size_t bytes, void* stream) {
-  enter();
-  CHECK_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_of(stream)));
+  copy(to, from, bytes, cudaMemcpyHostToDevice, stream);
 }
 
 void download(void* to, const void* from, size_t bytes, void* stream) {
-  enter();
-  CHECK_CUDA(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_of(stream)));
+  copy(to, from, bytes, cudaMemcpyDeviceToHost, stream);
 }
 
 void begin_recording(void* stream) {
