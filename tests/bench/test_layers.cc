@@ -61,7 +61,7 @@ TEST_CASE("bench layers: those of our architectures are what training runs", "[b
 TEST_CASE("bench layers: the DF network is the one that is known", "[bench]") {
   const Layers layers = df_ud256(8, DType::bf16);
   check_layers(layers, 8, DType::bf16);
-  // Published for this network: 60.9 GFLOP forward per sample, 1.1 of them by the mask's last Up.
+  // What is known of this network: 60.9 GFLOP forward per sample, of which the mask's last Up makes 1.14.
   CHECK(forward_flops(layers, 8) * 1e-9 == Approx(60.9).margin(0.05));
   CHECK(named(layers, "2 x mask.up3").conv.flops() / 16 * 1e-9 == Approx(1.14).margin(0.005));
   // What one layer writes the next one reads.
