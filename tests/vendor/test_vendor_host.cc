@@ -166,16 +166,18 @@ TEST_CASE("vendor: without a choice it is the first, and each pass obeys its own
 }
 
 TEST_CASE("vendor: what cuDNN does not have is refused", "[vendor]") {
-  Conv2d conv = plain(DType::f32);
-  for (const int number :
-       {4, 5, 6, 3, 9, -1}) {  // another result each time, not for this shape, too large, one too many
+  const Conv2d conv = plain(DType::f32);
+  // Numbers are 1 + cuDNN's: another result on every run, not for this shape, too large, one too many, and unknown
+  // ones.
+  for (const int number : {1 + 3, 1 + 4, 1 + 5, 1 + 2, 9, -1}) {
     INFO(number);
-    Conv2d chosen = conv;
-    chosen.kernels.wgrad = {KernelKind::vendor, 1, number};
-    if (number > 0) CHECK_THROWS_AS(on_vendor::conv2d_workspace(chosen, kPlain, kStream), std::invalid_argument);
-    chosen.kernels = {};
-    CHECK_NOTHROW(on_vendor::conv2d_workspace(chosen, kPlain, kStream));
+    for (const Pass pass : kPasses) {
+      Conv2d chosen = conv;
+      chosen.kernels[pass] = {KernelKind::vendor, 1, number};
+      CHECK_THROWS_AS(on_vendor::conv2d_workspace(chosen, kPlain, kStream), std::invalid_argument);
+    }
   }
+  CHECK_NOTHROW(on_vendor::conv2d_workspace(conv, kPlain, kStream));
   // A layer with no dgrad at all still has its other passes.
   Conv2d odd = make_conv(1, 4, 4, 2, fake::kChannelsWithoutDgrad, 3, 3, 1, Padding::symmetric);
   CHECK(on_vendor::conv2d_choices(odd, Pass::dgrad, kStream).empty());
