@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <map>
 #include <stdexcept>
+#include <tuple>
 #include <vector>
 
 #include "kernels/philox.h"
@@ -46,6 +48,29 @@ void copy_on_cuda(void*, const void*, size_t, Stream) {}
 
 #endif
 
+// Of random numbers memory is filled with, again and again; its length is no power of two, so that rows differ.
+constexpr size_t kPiece = 12'000'012;
+
+// Kept: many operands are filled alike.
+const std::vector<unsigned char>& random_piece(DType type, float low, float high) {
+  static std::map<std::tuple<DType, float, float>, std::vector<unsigned char>> pieces;
+  std::vector<unsigned char>& host = pieces[{type, low, high}];
+  if (!host.empty()) return host;
+  host.resize(kPiece);
+  Random random(1, 0, 0);
+  const size_t size = size_of(type);
+  for (size_t i = 0; i + size <= kPiece; i += size) {
+    const float v = random.uniform(low, high);
+    const Bf16 b = to_bf16(v);
+    const auto byte = static_cast<unsigned char>(random.bits());
+    const void* from = type == DType::f32    ? static_cast<const void*>(&v)
+                       : type == DType::bf16 ? static_cast<const void*>(&b)
+                                             : &byte;
+    std::copy_n(static_cast<const unsigned char*>(from), size, host.data() + i);
+  }
+  return host;
+}
+
 }  // namespace
 
 std::string card_problem() {
@@ -72,22 +97,9 @@ Stream bench_stream(Library library) {
 CardMemory::CardMemory(size_t bytes) : memory_(std::max<size_t>(bytes, 1), device) {}
 
 void CardMemory::fill(DType type, float low, float high) {
-  // One piece of random numbers, again and again; its length is no power of two, so that rows differ.
-  const size_t piece = std::min<size_t>(bytes(), size_t(12'000'012));
-  std::vector<unsigned char> host(piece + 4);
-  Random random(1, 0, 0);
-  const size_t size = size_of(type);
-  for (size_t i = 0; i + size <= piece; i += size) {
-    const float v = random.uniform(low, high);
-    const Bf16 b = to_bf16(v);
-    const auto byte = static_cast<unsigned char>(random.bits());
-    const void* from = type == DType::f32    ? static_cast<const void*>(&v)
-                       : type == DType::bf16 ? static_cast<const void*>(&b)
-                                             : &byte;
-    std::copy_n(static_cast<const unsigned char*>(from), size, host.data() + i);
-  }
-  for (size_t at = 0; at < bytes(); at += piece)
-    doppel::upload(memory_.as<char>() + at, host.data(), std::min(piece, bytes() - at), bench_stream());
+  const std::vector<unsigned char>& host = random_piece(type, low, high);
+  for (size_t at = 0; at < bytes(); at += kPiece)
+    doppel::upload(memory_.as<char>() + at, host.data(), std::min(kPiece, bytes() - at), bench_stream());
   wait(bench_stream());
 }
 

@@ -252,6 +252,12 @@ if [ $rehearse ]; then
       --precision bf16 --batch 1 --only elements --json
   fi
   peer peers_lite 150 --device cpu --arch lite --precision fp32 --batch 1 --rounds 1 --seconds 0.1
+  if needs bench_choices "$build/bench_kernels"; then
+    part bench_choices 60 parts.log bench_choices.json "$build/bench_kernels" --device $device --arch lite \
+      --precision bf16 --batch 1 --choices --only "decoder.out wgrad" --json
+    part bench_df_ud 60 parts.log bench_df_ud.json "$build/bench_kernels" --device $device --arch df-ud256 \
+      --precision bf16 --batch 1 --only inter.dense1 --json
+  fi
 else
   if needs bench_step "$build/bench_step"; then
     part bench_step 90 parts.log bench_step.json "$build/bench_step" --device $device --seconds 1.5 --json --profile \
@@ -263,6 +269,12 @@ else
     part bench_kernels 70 parts.log bench_kernels.json "$build/bench_kernels" --seconds 0.02 --json
   fi
   peer peers_lite 100 --device cuda --arch lite --precision bf16 --rounds 3 --seconds 1 --compile none
+  if needs bench_choices "$build/bench_kernels"; then
+    part bench_choices 50 parts.log bench_choices.json "$build/bench_kernels" --arch original --precision bf16 \
+      --choices --seconds 0.01 --json
+    part bench_df_ud 50 parts.log bench_df_ud.json "$build/bench_kernels" --arch df-ud256 --precision bf16 \
+      --seconds 0.02 --json
+  fi
 fi
 
 # ---- report ----------------------------------------------------------------------------------------------------------

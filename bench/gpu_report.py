@@ -146,13 +146,35 @@ def kernels(report, limit=None):
     ours.sort(key=lambda r: -r["ms"] * (1 - min(r["of_peak"], 1)))
     rows = [
         [
-            f"{r['arch']} {r['precision']}", r["layer"], r["kernel"], f"{r['ms']:.4f}",
+            f"{r['arch']} {r['precision']}", r["layer"], r["kernel"], r["choice"] or "-", f"{r['ms']:.4f}",
             theirs.get((r["arch"], r["precision"], r["layer"], r["kernel"]), "-"), f"{r['tflops']:.1f}",
             f"{r['gb_per_s']:.0f}", f"{100 * r['of_peak']:.0f} %",
         ]
         for r in ours
     ]  # fmt: skip
-    return table(["what", "layer", "kernel", "ms", "library's ms", "TFLOP/s", "GB/s", "of peak"], rows, limit)
+    return table(["what", "layer", "kernel", "choice", "ms", "library's ms", "TFLOP/s", "GB/s", "of peak"], rows, limit)
+
+
+def choices(report, limit=None):
+    """Each pass of each layer: what is taken by itself, the fastest of ours, the library's fastest; what choosing wins first."""
+    passes = {}
+    for r in report["choices"]:
+        if r["arch"]:
+            passes.setdefault((r["arch"], r["precision"], r["layer"], r["kernel"]), []).append(r)
+
+    def cell(r):
+        return f"{r['ms']:.4f} ({r['choice']})" if r else "-"
+
+    rows = []
+    for (arch, precision, layer, kernel), tried in passes.items():
+        ours, theirs = ([r for r in tried if (r["by"] == "doppel") == own] for own in (True, False))
+        fastest = [min(some, key=lambda r: r["ms"], default=None) for some in (ours, theirs)]
+        first = ours[0] if ours else None  # bench_kernels begins with it
+        won = first["ms"] - min(f["ms"] for f in fastest if f) if first else 0
+        rows.append([won, f"{arch} {precision}", layer, kernel, cell(first), *map(cell, fastest), len(tried)])
+    rows.sort(key=lambda row: -row[0])
+    head = ["what", "layer", "kernel", "by itself, ms", "fastest of ours, ms", "library's fastest, ms", "tried"]
+    return table(head, [row[1:] for row in rows], limit)
 
 
 def main():
@@ -161,7 +183,8 @@ def main():
     report["parts"] = [dict(zip(("part", "status", "seconds", "note"), line)) for line in tsv(f"{state}/parts.tsv")]
     for part in report["parts"]:
         part["seconds"] = int(part["seconds"])
-    report["kernels"] = rows_of(f"{state}/bench_kernels.json")
+    report["kernels"] = rows_of(f"{state}/bench_kernels.json") + rows_of(f"{state}/bench_df_ud.json")
+    report["choices"] = rows_of(f"{state}/bench_choices.json")
     report["steps"] = rows_of(f"{state}/bench_step.json")
     report["peers"] = [r for arch in ("original", "lite") for r in rows_of(f"{state}/peers_{arch}.json")]
 
@@ -175,6 +198,7 @@ def main():
         ("Against PyTorch", peers),
         ("Nodes of a step", nodes),
         ("Kernels", kernels),
+        ("Choices", choices),
     ]
     slug = re.sub(r"[^a-z0-9]+", "-", machine.get("device", "unknown").lower()).strip("-")
     path = f"{out}/{slug}-{machine.get('date', 'undated')}"
@@ -186,7 +210,7 @@ def main():
             file.write(f"\n## {title}\n\n" + "\n".join(section(report)) + "\n")
     if "--print" in sys.argv:
         for title, section in reversed(sections):
-            long = section in (nodes, kernels)
+            long = section in (nodes, kernels, choices)
             print(f"\n## {title}\n\n" + "\n".join(section(report, SHOWN) if long else section(report)))
         print(f"\n{heading}\n\n{path}.md\n{path}.json")
 

@@ -20,14 +20,14 @@ void visit_losses(const Architecture& a, int batch, const Visit& visit) {
   void* sums = operands.scratch(pointwise_loss_workspace(shape, bench_stream()));
   void* workspace = operands.scratch(dssim_workspace(shape, scales, bench_stream()));
   const double moved = 12.0 * double(pixels);
-  visit(
-      {what, "l1", "doppel", 0, moved, [=](Stream s) { l1_loss(loss, dy, y, t, nullptr, shape, 1, false, sums, s); }});
-  visit({what, "mse", "doppel", 0, moved,
+  visit({what, "l1", "doppel", "", 0, moved,
+         [=](Stream s) { l1_loss(loss, dy, y, t, nullptr, shape, 1, false, sums, s); }});
+  visit({what, "mse", "doppel", "", 0, moved,
          [=](Stream s) { mse_loss(loss, dy, y, t, nullptr, shape, 1, false, sums, s); }});
-  visit({what, "dssim", "doppel", 0, moved,
+  visit({what, "dssim", "doppel", "", 0, moved,
          [=](Stream s) { dssim_loss(loss, dy, y, t, nullptr, shape, scales, 1, false, workspace, s); }});
   // Reads three losses and writes their sum: the time of a launch.
-  visit({what, "total loss", "doppel", 0, 16, [=](Stream s) { total_loss(loss, 1, 1, 1, s); }});
+  visit({what, "total loss", "doppel", "", 0, 16, [=](Stream s) { total_loss(loss, 1, 1, 1, s); }});
 }
 
 void visit_warp(const Architecture& a, int batch, DType type, const Visit& visit) {
@@ -49,7 +49,7 @@ void visit_warp(const Architecture& a, int batch, DType type, const Visit& visit
   const StepState* state = operands.upload(StepState{1, 100, 1e-4f, 0});
   // The central part of each face is read.
   const double read = double(face) * double(warp.inner) * double(warp.inner) * kPeople * batch;
-  visit({std::to_string(kPeople * batch) + " faces", "warp", "doppel", 0,
+  visit({std::to_string(kPeople * batch) + " faces", "warp", "doppel", "", 0,
          read + double(out) * (double(size_of(type)) + 4),
          [=](Stream s) { warp_batch(input, target, faces, state, warp, s); }});
 }
@@ -61,8 +61,9 @@ void visit_norm(const Architecture& a, int batch, DType type, const Visit& visit
   Operands operands;
   void *y = operands.add(type, count), *x = operands.add(type, count), *dx = operands.add(type, count);
   const std::string what = std::to_string(norm.rows) + " codes of " + std::to_string(norm.width);
-  visit({what, "rms norm", "doppel", 0, 2 * bytes, [=](Stream s) { rms_norm_forward(y, x, norm, s); }});
-  visit({what, "rms norm backward", "doppel", 0, 3 * bytes, [=](Stream s) { rms_norm_backward(dx, y, x, norm, s); }});
+  visit({what, "rms norm", "doppel", "", 0, 2 * bytes, [=](Stream s) { rms_norm_forward(y, x, norm, s); }});
+  visit(
+      {what, "rms norm backward", "doppel", "", 0, 3 * bytes, [=](Stream s) { rms_norm_backward(dx, y, x, norm, s); }});
 }
 
 }  // namespace
@@ -92,17 +93,17 @@ void visit_frames(const Visit& visit) {
   nv12.luma_stride = nv12.chroma_stride = kWidth;
   const std::string what = "3840x2160, crop 256";
   constexpr double kSource = 1.0 * kFace * kFace, kPixels = 1.0 * kCrop * kCrop;
-  visit({what, "crop to bytes", "doppel", 0, 3 * kSource + 3 * kPixels,
+  visit({what, "crop to bytes", "doppel", "", 0, 3 * kSource + 3 * kPixels,
          [=](Stream s) { crop_u8(view, frame_to_crop, small, s); }});
-  visit({what, "crop to floats", "doppel", 0, 3 * kSource + 12 * kPixels,
+  visit({what, "crop to floats", "doppel", "", 0, 3 * kSource + 12 * kPixels,
          [=](Stream s) { crop_f32(view, frame_to_crop, kCrop, face, s); }});
-  visit({what, "crop from NV12", "doppel", 0, 1.5 * kSource + 12 * kPixels,
+  visit({what, "crop from NV12", "doppel", "", 0, 1.5 * kSource + 12 * kPixels,
          [=](Stream s) { crop_nv12_f32(nv12, frame_to_crop, kCrop, face, s); }});
-  visit({what, "colour statistics", "doppel", 0, 16 * kPixels,
+  visit({what, "colour statistics", "doppel", "", 0, 16 * kPixels,
          [=](Stream s) { colour_stats(face, mask, int64_t(kPixels), s); }});
-  visit({what, "colour map", "doppel", 0, 24 * kPixels,
+  visit({what, "colour map", "doppel", "", 0, 24 * kPixels,
          [=](Stream s) { apply_colour(face, int64_t(kPixels), ColourMap{}, s); }});
-  visit({what, "paste", "doppel", 0, 6 * kSource + 16 * kPixels,
+  visit({what, "paste", "doppel", "", 0, 6 * kSource + 16 * kPixels,
          [=](Stream s) { paste(view, face, kCrop, mask, kCrop, frame_to_crop, s); }});
 }
 

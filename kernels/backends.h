@@ -80,15 +80,15 @@ inline Stream by_choice(Stream stream, const KernelChoice& choice) {
 }
 
 // Workspace sizes of own kernels, and the vendor's where `kernels` says so. `bytes_on(stream, kernels)` asks a backend;
-// the own ones are never asked about the vendor.
+// the own ones are never asked about the vendor's kernels.
 template <typename BytesOn>
 auto workspace_by_choice(const KernelChoices& kernels, Stream stream, BytesOn&& bytes_on) {
   KernelChoices own = kernels;
   for (const Pass pass : {Pass::fprop, Pass::dgrad, Pass::wgrad})
     if (stream.device == Device::cuda && kernels[pass].kernel == KernelKind::vendor) own[pass] = {};
+  if (stream.library == Library::vendor || own == kernels) return bytes_on(stream, kernels);
   auto bytes = bytes_on(stream, own);
-  if (own == kernels) return bytes;
-  const auto vendors = bytes_on(by_choice(stream, {KernelKind::vendor, 1}), own);
+  const auto vendors = bytes_on(by_choice(stream, {KernelKind::vendor}), kernels);
   if (own.fprop != kernels.fprop) bytes.fprop = vendors.fprop;
   if (own.dgrad != kernels.dgrad) bytes.dgrad = vendors.dgrad;
   if (own.wgrad != kernels.wgrad) bytes.wgrad = vendors.wgrad;

@@ -95,7 +95,7 @@ ConvWorkspace conv2d_workspace(const Conv2d& conv, const Epilogue& epilogue, Str
 
 DOPPEL_BACKENDS(conv2d_choices)
 std::vector<KernelChoice> conv2d_choices(const Conv2d& conv, Pass pass, Stream stream) {
-  return DOPPEL_PICK(conv2d_choices, stream)(conv, pass, stream);
+  return DOPPEL_PICK_LIBRARY(conv2d_choices, stream)(one_by_one(conv, stream) ? one_group(conv) : conv, pass, stream);
 }
 
 DOPPEL_BACKENDS(conv2d_fprop)

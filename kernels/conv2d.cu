@@ -40,7 +40,7 @@ bool takes_ends(const Conv2d& conv, Pass pass) {
 
 // Whose kernel runs a pass: the chosen one's, or the most special one's that takes the shape.
 Family family_of(const Conv2d& conv, Pass pass) {
-  const auto& [kernel, splits] = conv.kernels[pass];
+  const auto& [kernel, splits, algorithm] = conv.kernels[pass];
   if (kernel == KernelKind::by_model)
     return takes_ends(conv, pass) ? Family::ends : takes_mma(conv) ? Family::mma : Family::simt;
   const bool takes = is_mma(kernel)               ? takes_mma(conv)

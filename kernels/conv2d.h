@@ -89,6 +89,9 @@ ConvWorkspace conv2d_workspace(const Conv2d& conv, const Epilogue& epilogue, Str
 // Our own kernels for a pass of `conv`, each once, whatever conv.kernels says. The first is what KernelKind::by_model
 // is; of the other mma and simt kernels those are listed that their models of time (kernels/conv2d_mma_plan.h) do not
 // think far slower, of the wgmma kernels all tiles, whatever a model thinks. On the CPU: KernelKind::by_model.
+//
+// On Device::cuda with Library::vendor: cuDNN's algorithms for it (kernels/vendor.h), the one that it takes by itself
+// first; it may have none. Throws std::runtime_error where it cannot be used.
 std::vector<KernelChoice> conv2d_choices(const Conv2d& conv, Pass pass, Stream stream);
 
 void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,

@@ -69,7 +69,7 @@ size_t wgmma_wgrad_workspace(const Conv2d& conv) {
 
 void wgmma_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream) {
   require_units(dw, x, dz, conv);
-  const auto [kernel, splits] = conv.kernels.wgrad;
+  const auto [kernel, splits, algorithm] = conv.kernels.wgrad;
   const ConvShape v = shape_of(conv);
   float* const partial = splits > 1 ? static_cast<float*>(workspace) : nullptr;
   const Tiled outputs{dz, {v.k, conv.out_pixels(), 1}, {v.k, v.k * conv.out_pixels()}, kWgmmaStep, 1};

@@ -16,7 +16,7 @@ DenseWorkspace dense_workspace(const Dense& dense, Stream stream) {
 
 DOPPEL_BACKENDS(dense_choices)
 std::vector<KernelChoice> dense_choices(const Dense& dense, Pass pass, Stream stream) {
-  return DOPPEL_PICK(dense_choices, stream)(dense, pass, stream);
+  return DOPPEL_PICK_LIBRARY(dense_choices, stream)(dense, pass, stream);
 }
 
 DOPPEL_BACKENDS(dense_fprop)

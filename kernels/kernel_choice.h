@@ -31,7 +31,8 @@ constexpr int kMostSplits = 1024;
 
 struct KernelChoice {
   KernelKind kernel = KernelKind::by_model;
-  int splits = 1;  // simt, mma, wgmma: parts of each sum that blocks share, 1 .. kMostSplits; else 1
+  int splits = 1;     // simt, mma, wgmma: parts of each sum that blocks share, 1 .. kMostSplits; else 1
+  int algorithm = 0;  // vendor: which of the library's (kernels/vendor.h), 0: the first that it proposes; else 0
   bool operator==(const KernelChoice&) const = default;
 };
 

@@ -6,7 +6,10 @@
 // What they lack is done around them: padding that is not symmetric by a padded copy, bias, activation and pixel
 // shuffle by a pass of ours (kernels/finish.h). In bf16 cuDNN rounds z and dw to bf16, where our own kernels keep fp32.
 //
-// Algorithms are chosen by the libraries' heuristics, among those that give the same bits on every run.
+// Of the algorithms that a library proposes for a product, the best first by its own heuristics, those are taken that
+// give the same bits on every run and need no more workspace than is good (kernels/vendor/library.h); the first few can
+// be chosen. KernelChoice::algorithm numbers them: cuDNN's convolutions by 1 + cudnnConvolution*Algo_t, cuBLASLt's
+// products, which have no names, by their place in its list, from 1. Numbers hold for one version of the libraries.
 #pragma once
 
 #include <string>
@@ -18,16 +21,24 @@ namespace doppel {
 
 // "" when both libraries can be used on this machine's card, else why not. In every build; the rest is not.
 std::string vendor_problem();
+// "cuDNN 91300, cuBLASLt 130002"; throws std::runtime_error where vendor_problem() says why.
+std::string vendor_versions();
 
 namespace on_vendor {
 
+// kernels[pass] of the layer says which algorithm, where it says KernelKind::vendor. Of a pass without an algorithm
+// conv2d_workspace() says 0, and the launcher throws std::runtime_error; an algorithm that is not on the list is
+// refused with std::invalid_argument. One group at a time.
+//
 // The libraries have no backward epilogue: our own serves both, and this includes its workspace.
 decltype(::doppel::conv2d_workspace) conv2d_workspace;
+decltype(::doppel::conv2d_choices) conv2d_choices;
 decltype(::doppel::conv2d_fprop) conv2d_fprop;
 decltype(::doppel::conv2d_dgrad) conv2d_dgrad;
 decltype(::doppel::conv2d_wgrad) conv2d_wgrad;
 
 decltype(::doppel::dense_workspace) dense_workspace;
+decltype(::doppel::dense_choices) dense_choices;
 decltype(::doppel::dense_fprop) dense_fprop;
 decltype(::doppel::dense_dgrad) dense_dgrad;
 decltype(::doppel::dense_wgrad) dense_wgrad;

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 
 double microseconds(const Json& value) {
   if (value.kind() == Json::Kind::null) return std::numeric_limits<double>::infinity();
@@ -23,10 +23,16 @@ double microseconds(const Json& value) {
   throw Error("a time is not positive");
 }
 
+bool is_library(const std::string& kernel) {
+  return kernel.starts_with(name_of(KernelKind::vendor));
+}
+
 }  // namespace
 
 std::string to_string(const KernelChoice& choice) {
-  return std::string(name_of(choice.kernel)) + "/" + std::to_string(choice.splits);
+  const std::string kernel = name_of(choice.kernel);
+  if (choice.kernel == KernelKind::vendor) return kernel + ":" + std::to_string(choice.algorithm);
+  return kernel + "/" + std::to_string(choice.splits);
 }
 
 std::string kernel_cache_path(const std::string& device) {
@@ -45,19 +51,23 @@ void KernelCache::read() {
   std::error_code none;
   if (path_.empty() || !fs::exists(path_, none)) return;
   std::map<std::string, Times> found;
+  std::string libraries;
   const std::string text = read_file(path_);
   try {
     const Json file = Json::parse(text, path_);
     if (file.at("format").number() != kFormat || file.at("device").text() != device_ ||
         file.at("generation").text() != generation_)
       return;
+    libraries = file.at("libraries").text();
     for (const auto& [product, times] : file.at("microseconds").members())
       for (const auto& [kernel, time] : times.members()) found[product][kernel] = microseconds(time);
   } catch (const Error& e) {
     throw Error(path_ + ": damaged: " + e.what());
   }
+  if (libraries_.empty()) libraries_ = libraries;
   for (const auto& [product, times] : found)
-    for (const auto& [kernel, time] : times) times_[product][kernel] = time;
+    for (const auto& [kernel, time] : times)
+      if (libraries == libraries_ || !is_library(kernel)) times_[product][kernel] = time;
 }
 
 void KernelCache::write() const {
@@ -70,6 +80,7 @@ void KernelCache::write() const {
   }
   Json file = Json::object();
   file.set("format", kFormat).set("device", device_).set("generation", generation_);
+  file.set("libraries", libraries_);
   file.set("microseconds", std::move(products));
   std::error_code error;
   fs::create_directories(fs::path(path_).parent_path(), error);

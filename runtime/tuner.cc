@@ -20,28 +20,30 @@ namespace {
 
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
-// Nodes that make the same product, and the kernels to choose from.
+// Nodes that make the same product, and the kernels to choose from: what is taken by itself first.
 struct Product {
   std::vector<Node*> nodes;
   std::vector<KernelChoice> kernels;
 
   const Operator& op() const { return *nodes.front()->op; }
+
+  // Adds the kernels of ours or of the library's that do not need much more workspace than the first of all.
+  void add_choices(Stream stream, Library library) {
+    const auto workspace = [&](const KernelChoice& choice) { return op().with(choice)->workspace(stream); };
+    for (const KernelChoice& choice : op().choices({stream.device, stream.handle, library}))
+      if (kernels.empty() || workspace(choice) <= workspace(kernels.front()) + kMostExtraWorkspace)
+        kernels.push_back(choice);
+  }
 };
 
 // By its words.
 using Products = std::map<std::string, Product>;
 
-Products products_of(Graph& graph, Stream stream, bool libraries) {
+Products products_of(Graph& graph, Stream stream) {
   Products products;
   for (Node& node : graph.nodes)
     if (const std::string words = node.op->product(); !words.empty()) products[words].nodes.push_back(&node);
-  for (auto& [words, product] : products) {
-    const std::vector<KernelChoice> all = product.op().choices(stream);
-    const size_t most = product.op().with(all.front())->workspace(stream) + kMostExtraWorkspace;
-    for (const KernelChoice& choice : all)
-      if (product.op().with(choice)->workspace(stream) <= most) product.kernels.push_back(choice);
-    if (libraries) product.kernels.push_back({KernelKind::vendor, 1});
-  }
+  for (auto& [words, product] : products) product.add_choices(stream, Library::doppel);
   return products;
 }
 
@@ -51,21 +53,15 @@ class Tuner {
       : graph_(graph),
         stream_(stream),
         tuning_(tuning),
-        cache_(tuning.cache, describe(stream.device), kernel_generation()) {}
+        libraries_(library_versions()),
+        cache_(tuning.cache, describe(stream.device), kernel_generation(), libraries_) {}
 
   void tell(const std::string& line) const {
     if (tuning_.tell) tuning_.tell(line);
   }
 
-  // Whether cuDNN and cuBLASLt take part.
-  bool libraries() const {
-    if (tuning_.candidates != Candidates::all) return false;
-    const std::string problem = stream_.device == Device::cuda ? vendor_problem() : "they need a card";
-    if (!problem.empty()) tell("cuDNN and cuBLASLt are left out: " + problem);
-    return problem.empty();
-  }
-
   int run(Products& products) {
+    if (!libraries_.empty()) add_libraries(products);
     read();
     int missing = 0;
     for (const auto& [words, product] : products)
@@ -79,6 +75,27 @@ class Tuner {
   }
 
  private:
+  // Of cuDNN and cuBLASLt; empty where they take no part.
+  std::string library_versions() const {
+    if (tuning_.candidates != Candidates::all) return {};
+    if (!tuning_.libraries.empty()) return tuning_.libraries;
+    const std::string problem = stream_.device == Device::cuda ? vendor_problem() : "they need a card";
+    if (problem.empty()) return vendor_versions();
+    tell("cuDNN and cuBLASLt are left out: " + problem);
+    return {};
+  }
+
+  // A library need not have every product.
+  void add_libraries(Products& products) const {
+    for (auto& [words, product] : products) try {
+        product.add_choices(stream_, Library::vendor);
+      } catch (const DeviceError&) {
+        throw;
+      } catch (const std::runtime_error& e) {
+        tell(words + ": not by a library: " + e.what());
+      }
+  }
+
   void read() {
     try {
       cache_.read();
@@ -141,10 +158,9 @@ class Tuner {
       tell(words + ": not by " + to_string(choice) + ": " + why);
       return kNever;
     };
-    // A library need not have every product, and none need fit into the memory there is.
+    // A library may not have what it has said, and none need fit into the memory there is.
     try {
       const std::shared_ptr<const Operator> op = product.op().with(choice);
-      if (op->workspace(stream_) > product.op().with(model)->workspace(stream_) + kMostExtraWorkspace) return kNever;
       if (timer)
         if (const double distance = timer->distance(*op); !(distance <= timer->most_distance()))
           return refuse("its result differs from that of " + to_string(model) + " by " + std::to_string(distance) +
@@ -181,6 +197,7 @@ class Tuner {
   const Graph& graph_;
   Stream stream_;
   const Tuning& tuning_;
+  const std::string libraries_;
   KernelCache cache_;
   bool damaged_ = false;  // the file
 };
@@ -191,7 +208,7 @@ Tuned choose_kernels(Graph& graph, Stream stream, const Tuning& tuning) {
   const bool measurable = stream.device == Device::cuda || (stream.device == Device::emulator && tuning.seconds);
   if (tuning.candidates == Candidates::untimed || !measurable) return {};
   Tuner tuner(graph, stream, tuning);
-  Products products = products_of(graph, stream, tuner.libraries());
+  Products products = products_of(graph, stream);
   return {int(products.size()), tuner.run(products)};
 }
 

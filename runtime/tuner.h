@@ -20,8 +20,10 @@ struct Tuning {
   Candidates candidates = Candidates::untimed;
   std::string cache;                             // the file; empty: none (kernel_cache_path())
   std::function<void(const std::string&)> tell;  // lines for people; may be empty
-  // For tests: the seconds of an operator, instead of timing it on the device.
+  // For tests: the seconds of an operator, instead of timing it on the device; and the versions of libraries that are
+  // taken as being there, instead of asking them.
   std::function<double(const Operator&)> seconds;
+  std::string libraries = {};
 };
 
 // A library's kernel needs at most this much more workspace than the kernel that is taken by itself, and so does one of

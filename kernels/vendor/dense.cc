@@ -1,6 +1,8 @@
 // Dense layers by cuBLASLt. It sees matrices by columns: our row-major [rows, columns] is its [columns, rows].
+#include <array>
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include "kernels/finish.h"
@@ -33,7 +35,7 @@ struct Plan {
   Product product;
   cublasLtMatmulDesc_t operation = nullptr;
   cublasLtMatrixLayout_t a = nullptr, b = nullptr, d = nullptr;
-  cublasLtMatmulAlgo_t algorithm{};
+  std::vector<cublasLtMatmulAlgo_t> algorithms;  // at least one
 };
 
 cublasLtMatrixLayout_t layout(DType type, int rows, int columns) {
@@ -64,25 +66,41 @@ std::unique_ptr<Plan> make_plan(const Product& p) {
   check(cublaslt().cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                                         &kWorkspace, sizeof(kWorkspace)),
         "a preference for cuBLASLt");
-  cublasLtMatmulHeuristicResult_t found{};
+  std::array<cublasLtMatmulHeuristicResult_t, vendor::kMostAlgorithms> found{};
   int count = 0;
   check(cublaslt().cublasLtMatmulAlgoGetHeuristic(vendor::cublaslt_handle(), plan->operation, plan->a, plan->b, plan->d,
-                                                  plan->d, preference, 1, &found, &count),
+                                                  plan->d, preference, int(found.size()), found.data(), &count),
         "choosing an algorithm of cuBLASLt");
-  if (count == 0) throw std::runtime_error("cuBLASLt has no algorithm for this product");
-  plan->algorithm = found.algo;
+  check(cublaslt().cublasLtMatmulPreferenceDestroy(preference), "a preference for cuBLASLt");
+  for (int i = 0; i < count; ++i)
+    if (found[size_t(i)].state == CUBLAS_STATUS_SUCCESS) plan->algorithms.push_back(found[size_t(i)].algo);
+  if (plan->algorithms.empty()) throw std::runtime_error("cuBLASLt has no algorithm for this product");
   return plan;
 }
 
-void multiply(void* d, const void* a, const void* b, const Product& product, void* workspace, Stream stream) {
+const Plan& plan_of(const Product& product) {
   thread_local std::vector<std::unique_ptr<Plan>> plans;
-  const Plan* plan = nullptr;
-  for (const auto& p : plans)
-    if (p->product == product) plan = p.get();
-  if (!plan) plan = plans.emplace_back(make_plan(product)).get();
+  for (const auto& plan : plans)
+    if (plan->product == product) return *plan;
+  return *plans.emplace_back(make_plan(product));
+}
+
+// What a pass multiplies: see its launcher.
+Product product_of(const Dense& dense, Pass pass) {
+  if (pass == Pass::fprop) return {true, false, dense.k, dense.n, dense.c, dense.type, DType::f32};
+  if (pass == Pass::dgrad) return {false, false, dense.c, dense.n, dense.k, dense.type, dense.type};
+  return {false, true, dense.c, dense.k, dense.n, dense.type, DType::f32};
+}
+
+void multiply(void* d, const void* a, const void* b, const Dense& dense, Pass pass, void* workspace, Stream stream) {
+  const Plan& plan = plan_of(product_of(dense, pass));
+  const KernelChoice& choice = dense.kernels[pass];
+  const int number = choice.kernel == KernelKind::vendor && choice.algorithm > 0 ? choice.algorithm : 1;
+  if (number > int(plan.algorithms.size()))
+    throw std::invalid_argument("dense: cuBLASLt has no algorithm " + std::to_string(number) + " for this product");
   const float one = 1, zero = 0;
-  check(cublaslt().cublasLtMatmul(vendor::cublaslt_handle(), plan->operation, &one, a, plan->a, b, plan->b, &zero, d,
-                                  plan->d, d, plan->d, &plan->algorithm, workspace, kWorkspace,
+  check(cublaslt().cublasLtMatmul(vendor::cublaslt_handle(), plan.operation, &one, a, plan.a, b, plan.b, &zero, d,
+                                  plan.d, d, plan.d, &plan.algorithms[size_t(number - 1)], workspace, kWorkspace,
                                   vendor::cuda_stream(stream)),
         "a product by cuBLASLt");
 }
@@ -100,25 +118,32 @@ DenseWorkspace dense_workspace(const Dense& dense, Stream) {
   return {fprop.used(), kWorkspace, kWorkspace};
 }
 
+std::vector<KernelChoice> dense_choices(const Dense& dense, Pass pass, Stream) {
+  std::vector<KernelChoice> choices;
+  const int count = int(plan_of(product_of(dense, pass)).algorithms.size());
+  for (int number = 1; number <= count; ++number) choices.push_back({KernelKind::vendor, 1, number});
+  return choices;
+}
+
 // y [N,K] = x [N,C] w [K,C]^T; by columns: y [K,N] = w [C,K]^T x [C,N]. The sums stay fp32 until the bias is added.
 void dense_fprop(void* y, const void* x, const void* w, const float* b, const Dense& dense, void* workspace,
                  Stream stream) {
   Parts parts(workspace);
   void* own = parts.take(kWorkspace);
   void* sums = dense.type == DType::bf16 ? parts.take(sums_bytes(dense)) : y;
-  multiply(sums, w, x, {true, false, dense.k, dense.n, dense.c, dense.type, DType::f32}, own, stream);
+  multiply(sums, w, x, dense, Pass::fprop, own, stream);
   finish(y, sums, b, {dense.n, 1, 1, dense.k, DType::f32, dense.type}, stream);
 }
 
 // dx [C,N] = w [C,K] dy [K,N]
 void dense_dgrad(void* dx, const void* dy, const void* w, const Dense& dense, void* workspace, Stream stream) {
-  multiply(dx, w, dy, {false, false, dense.c, dense.n, dense.k, dense.type, dense.type}, workspace, stream);
+  multiply(dx, w, dy, dense, Pass::dgrad, workspace, stream);
 }
 
 // dw [C,K] = x [C,N] dy [K,N]^T
 void dense_wgrad(float* dw, float* db, const void* x, const void* dy, const Dense& dense, void* workspace,
                  Stream stream) {
-  multiply(dw, x, dy, {false, true, dense.c, dense.k, dense.n, dense.type, DType::f32}, workspace, stream);
+  multiply(dw, x, dy, dense, Pass::wgrad, workspace, stream);
   column_sums(db, dy, dense.n, dense.k, dense.type, stream);
 }
 

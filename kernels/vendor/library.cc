@@ -108,4 +108,9 @@ std::string vendor_problem() {
   }
 }
 
+std::string vendor_versions() {
+  return "cuDNN " + std::to_string(vendor::cudnn().cudnnGetVersion()) + ", cuBLASLt " +
+         std::to_string(vendor::cublaslt().cublasLtGetVersion());
+}
+
 }  // namespace doppel

@@ -13,25 +13,30 @@
 #include "kernels/dtype.h"
 #include "kernels/stream.h"
 
-#define DOPPEL_CUDNN_FUNCTIONS(F)                  \
-  F(cudnnCreate)                                   \
-  F(cudnnSetStream)                                \
-  F(cudnnGetErrorString)                           \
-  F(cudnnCreateTensorDescriptor)                   \
-  F(cudnnSetTensor4dDescriptor)                    \
-  F(cudnnCreateFilterDescriptor)                   \
-  F(cudnnSetFilter4dDescriptor)                    \
-  F(cudnnCreateConvolutionDescriptor)              \
-  F(cudnnSetConvolution2dDescriptor)               \
-  F(cudnnSetConvolutionMathType)                   \
-  F(cudnnGetConvolutionForwardAlgorithm_v7)        \
-  F(cudnnGetConvolutionBackwardDataAlgorithm_v7)   \
-  F(cudnnGetConvolutionBackwardFilterAlgorithm_v7) \
-  F(cudnnConvolutionForward)                       \
-  F(cudnnConvolutionBackwardData)                  \
+#define DOPPEL_CUDNN_FUNCTIONS(F)                   \
+  F(cudnnGetVersion)                                \
+  F(cudnnCreate)                                    \
+  F(cudnnSetStream)                                 \
+  F(cudnnGetErrorString)                            \
+  F(cudnnCreateTensorDescriptor)                    \
+  F(cudnnSetTensor4dDescriptor)                     \
+  F(cudnnCreateFilterDescriptor)                    \
+  F(cudnnSetFilter4dDescriptor)                     \
+  F(cudnnCreateConvolutionDescriptor)               \
+  F(cudnnSetConvolution2dDescriptor)                \
+  F(cudnnSetConvolutionMathType)                    \
+  F(cudnnGetConvolutionForwardAlgorithm_v7)         \
+  F(cudnnGetConvolutionBackwardDataAlgorithm_v7)    \
+  F(cudnnGetConvolutionBackwardFilterAlgorithm_v7)  \
+  F(cudnnGetConvolutionForwardWorkspaceSize)        \
+  F(cudnnGetConvolutionBackwardDataWorkspaceSize)   \
+  F(cudnnGetConvolutionBackwardFilterWorkspaceSize) \
+  F(cudnnConvolutionForward)                        \
+  F(cudnnConvolutionBackwardData)                   \
   F(cudnnConvolutionBackwardFilter)
 
 #define DOPPEL_CUBLASLT_FUNCTIONS(F)      \
+  F(cublasLtGetVersion)                   \
   F(cublasLtCreate)                       \
   F(cublasLtGetStatusString)              \
   F(cublasLtMatmulDescCreate)             \
@@ -39,6 +44,7 @@
   F(cublasLtMatrixLayoutCreate)           \
   F(cublasLtMatmulPreferenceCreate)       \
   F(cublasLtMatmulPreferenceSetAttribute) \
+  F(cublasLtMatmulPreferenceDestroy)      \
   F(cublasLtMatmulAlgoGetHeuristic)       \
   F(cublasLtMatmul)
 
@@ -52,6 +58,9 @@ struct CublasLt {
   DOPPEL_CUBLASLT_FUNCTIONS(DOPPEL_MEMBER)
 };
 #undef DOPPEL_MEMBER
+
+// Of a product, so many algorithms can be chosen.
+constexpr int kMostAlgorithms = 4;
 
 // Opened by the first call; std::runtime_error says what is missing.
 const Cudnn& cudnn();

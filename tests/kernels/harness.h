@@ -81,15 +81,7 @@ class Buffer {
 
   double operator[](int64_t i) const {
     settle();
-    if (type_ == DType::u8) return data_[i];
-    if (type_ == DType::bf16) {
-      Bf16 v;
-      std::memcpy(&v, data_ + 2 * i, 2);
-      return double(to_float(v));
-    }
-    float v;
-    std::memcpy(&v, data_ + 4 * i, 4);
-    return double(v);
+    return value(i);
   }
   void set(int64_t i, double value) {
     const float f = float(value);
@@ -99,8 +91,9 @@ class Buffer {
     if (type_ == DType::f32) std::memcpy(data_ + 4 * i, &f, 4);
   }
   Doubles values() const {
+    settle();  // once: it is not free on a card
     Doubles v(static_cast<size_t>(count_));
-    for (int64_t i = 0; i < count_; ++i) v[size_t(i)] = (*this)[i];
+    for (int64_t i = 0; i < count_; ++i) v[size_t(i)] = value(i);
     return v;
   }
   bool same_bits(const Buffer& other) const {
@@ -126,6 +119,18 @@ class Buffer {
   static int64_t checked(int64_t count) {
     if (count < 0 || count > int64_t(1) << 32) throw std::length_error("a test's buffer has an absurd size");
     return count;
+  }
+
+  double value(int64_t i) const {
+    if (type_ == DType::u8) return data_[i];
+    if (type_ == DType::bf16) {
+      Bf16 v;
+      std::memcpy(&v, data_ + 2 * i, 2);
+      return double(to_float(v));
+    }
+    float v;
+    std::memcpy(&v, data_ + 4 * i, 4);
+    return double(v);
   }
 
   // Under AddressSanitizer a read of a guard band fails at once.
@@ -244,15 +249,16 @@ inline std::string mismatch(const Buffer& got, const Doubles& want, const Double
   }
   size_t wrong = 0, worst = 0;
   double worst_ratio = 1;
+  const Doubles values = got.values();
   for (size_t i = 0; i < want.size(); ++i) {
     // The constant lets numbers below the normal range of fp32 count as 0, as the bf16 instructions do.
-    const double ratio = std::abs(got[int64_t(i)] - want[i]) / (allowed[i] + 0x1p-120);
-    if (ratio <= 1 && std::isfinite(got[int64_t(i)])) continue;
+    const double ratio = std::abs(values[i] - want[i]) / (allowed[i] + 0x1p-120);
+    if (ratio <= 1 && std::isfinite(values[i])) continue;
     ++wrong;
     if (wrong == 1 || !(ratio <= worst_ratio)) worst = i, worst_ratio = ratio;
   }
   if (wrong == 0) return "";
-  out << wrong << " of " << want.size() << " wrong; the worst is element " << worst << ": " << got[int64_t(worst)]
+  out << wrong << " of " << want.size() << " wrong; the worst is element " << worst << ": " << values[worst]
       << ", wanted " << want[worst] << " +- " << allowed[worst];
   return out.str();
 }

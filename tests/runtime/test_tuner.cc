@@ -50,6 +50,7 @@ struct Bench {
   std::string folder = (fs::temp_directory_path() / ("doppel-tuner-" + std::to_string(getpid()))).string();
   std::string file = folder + "/deep/kernels.json";
   std::vector<std::string> told;
+  std::string libraries;  // that are taken as being there
   int timed = 0;
 
   Bench() { fs::remove_all(folder); }
@@ -60,6 +61,7 @@ struct Bench {
     Tuning tuning;
     tuning.candidates = candidates;
     tuning.cache = file;
+    tuning.libraries = libraries;
     tuning.tell = [this](const std::string& line) { told.push_back(line); };
     tuning.seconds = [this, seconds](const Operator& op) { return ++timed, seconds(op); };
     told.clear();
@@ -183,6 +185,96 @@ TEST_CASE("tuner: without cuDNN `all` are our own, and one line says so", "[tune
   CHECK(chosen(all) == chosen(own));
 }
 
+namespace {
+
+// A convolution that libraries can make, too: their algorithms 3, 1 and 7, of which the last needs too much memory.
+class WithLibrary : public ConvOp {
+ public:
+  explicit WithLibrary(const Conv2d& conv, bool fails = false) : ConvOp(conv, {}), fails_(fails) {}
+  std::vector<KernelChoice> choices(Stream stream) const override {
+    if (stream.library == Library::doppel) return ConvOp::choices(stream);
+    if (fails_) throw std::runtime_error("not this one");
+    return {{KernelKind::vendor, 1, 3}, {KernelKind::vendor, 1, 1}, {KernelKind::vendor, 1, 7}};
+  }
+  std::shared_ptr<const Operator> with(const KernelChoice& choice) const override {
+    auto op = std::make_shared<WithLibrary>(*this);
+    op->choice_ = choice;
+    return op;
+  }
+  KernelChoice choice() const override { return choice_; }
+  size_t workspace(Stream) const override {
+    const size_t most = kMostExtraWorkspace;
+    return choice_.algorithm == 7 ? most + 1 : choice_.algorithm == 1 ? most : 0;
+  }
+
+ private:
+  bool fails_;
+  KernelChoice choice_;
+};
+
+Graph network_with_library(bool fails = false) {
+  Graph g(std::make_shared<ParameterLayout>(), DType::bf16);
+  const ValueId x = g.value("x", {1, 4, 4, 8}, DType::bf16, Role::kept);
+  conv2d(g, x, "conv", {.filters = 8});
+  g.nodes.front().op = std::make_shared<WithLibrary>(dynamic_cast<const ConvOp&>(*g.nodes.front().op).conv(), fails);
+  return g;
+}
+
+}  // namespace
+
+TEST_CASE("tuner: a library's algorithms are timed one by one, and hold for its version", "[tuner]") {
+  Bench bench;
+  const auto tune = [&](const std::string& libraries, const auto& seconds, Candidates candidates = Candidates::all) {
+    bench.libraries = libraries;
+    Graph g = network_with_library();
+    bench.tune(g, seconds, candidates);
+    return g.nodes.front().op->choice();
+  };
+  const auto algorithm_is_fast = [](int number) {
+    return [=](const Operator& op) {
+      CHECK(op.choice().algorithm != 7);
+      return op.choice() == KernelChoice{KernelKind::vendor, 1, number} ? 1e-6 : 1e-3;
+    };
+  };
+  const int own = int(network_with_library().nodes.front().op->choices(kEmulator).size());
+  CHECK(tune("cuDNN 1", algorithm_is_fast(1)) == KernelChoice{KernelKind::vendor, 1, 1});
+  CHECK(bench.timed == own + 2);
+  const Json times = Json::parse(read_file(bench.file), bench.file);
+  CHECK(times.at("libraries").text() == "cuDNN 1");
+  CHECK(times.at("microseconds").members().front().second.at("vendor:1").number() == 1);
+  CHECK(times.at("microseconds").members().front().second.at("vendor:3").number() == 1000);
+  // Kept, but for `handwritten`, which neither takes them nor loses them.
+  CHECK(tune("cuDNN 1", algorithm_is_fast(3)) == KernelChoice{KernelKind::vendor, 1, 1});
+  CHECK(bench.timed == 0);
+  CHECK(tune("cuDNN 1", algorithm_is_fast(3), Candidates::handwritten).kernel != KernelKind::vendor);
+  CHECK(bench.timed == 0);
+  CHECK(tune("cuDNN 1", algorithm_is_fast(3)) == KernelChoice{KernelKind::vendor, 1, 1});
+  // Another version's algorithms are other ones; our own kernels stay what they are.
+  CHECK(tune("cuDNN 2", algorithm_is_fast(3)) == KernelChoice{KernelKind::vendor, 1, 3});
+  CHECK(bench.timed == 2);
+  CHECK(Json::parse(read_file(bench.file), bench.file).at("libraries").text() == "cuDNN 2");
+  CHECK(bench.told.size() == 1);
+}
+
+TEST_CASE("tuner: times of `handwritten` keep the libraries' in the file", "[tuner]") {
+  Bench bench;
+  bench.libraries = "cuDNN 1";
+  Graph first = network_with_library(), own = network(), again = network_with_library();
+  bench.tune(first, by_splits, Candidates::all);
+  CHECK(bench.tune(own, by_splits).timed > 0);
+  CHECK(bench.tune(again, by_splits, Candidates::all).timed == 0);
+}
+
+TEST_CASE("tuner: a product that the libraries do not have is told, and is ours", "[tuner]") {
+  Bench bench;
+  bench.libraries = "cuDNN 1";
+  Graph g = network_with_library(true);
+  bench.tune(g, by_splits, Candidates::all);
+  CHECK(bench.told.size() == 2);
+  CHECK(bench.was_told("not by a library: not this one"));
+  CHECK(g.nodes.front().op->choice().kernel != KernelKind::vendor);
+}
+
 TEST_CASE("tuner: a file that is damaged or of another time is replaced", "[tuner]") {
   Bench bench;
   Graph first = network();
@@ -203,7 +295,7 @@ TEST_CASE("tuner: a file that is damaged or of another time is replaced", "[tune
                         {changed("\"mma_64x64/1\": ", "\"mma_64x64/1\": -"), true},
                         {changed("\"mma_64x64/1\": ", "\"mma_64x64/1\": \"\", \"x\": "), true},
                         {changed("\"generation\": \"", "\"generation\": \"0"), false},
-                        {changed("\"format\": 1", "\"format\": 0"), false},
+                        {changed("\"format\": 2", "\"format\": 1"), false},
                         {changed("\"device\": \"", "\"device\": \"other "), false}};
   for (const Case& c : cases) {
     INFO(c.text);
