@@ -20,7 +20,7 @@
 // they count pixels and one picture's elements as int, and bf16 tensors with c and k multiples of 8 must lie at
 // multiples of 16 bytes, each group's; else they throw std::invalid_argument. On every backend sums have a fixed order
 // that depends on the shapes and the chosen kernel alone, so that the same inputs give the same bits. CPU and cuDNN:
-// one group after the other; the kernels here take all at once, a group being one more index of the grid.
+// one group after the other; the kernels here take all in one launch, each sum as in a launch of its own group.
 //
 // Every launcher writes (=) its outputs; none adds (+=). Outputs must not overlap inputs, except where said.
 #pragma once

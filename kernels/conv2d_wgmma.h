@@ -8,10 +8,11 @@
 
 namespace doppel {
 
-// What mma takes, one group of it, with filters whose paddings and taps a tensor map can say (kernels/device/tma.h).
-// Channels that are no multiple of 64 are filled up with zeros: right, but not fast.
+// What mma takes, with filters whose paddings and taps a tensor map can say (kernels/device/tma.h), and pictures that
+// int counts with those of all groups. Channels that are no multiple of 64 are filled up with zeros: right, but not
+// fast.
 inline bool takes_wgmma(const Conv2d& v) {
-  return takes_mma(v) && v.groups == 1 && v.r <= 63 && v.s <= 63;
+  return takes_mma(v) && v.r <= 63 && v.s <= 63 && int64_t(v.groups) * v.n <= int64_t(1) << 30;
 }
 
 }  // namespace doppel
@@ -22,7 +23,8 @@ namespace doppel::DOPPEL_BACKEND {
 bool has_wgmma();
 
 // For shapes of which takes_wgmma() is true, where has_wgmma(), as conv.kernels says. All pointers must be multiples of
-// 16 bytes: std::invalid_argument if not. wgmma_workspace leaves backward_epilogue at 0.
+// 16 bytes, each group's, and the tiles of all groups and parts fewer than 2^30: std::invalid_argument if not.
+// wgmma_workspace leaves backward_epilogue at 0.
 ConvWorkspace wgmma_workspace(const Conv2d& conv, const Epilogue& epilogue);
 size_t wgmma_fprop_workspace(const Conv2d& conv, const Epilogue& epilogue);
 size_t wgmma_dgrad_workspace(const Conv2d& conv);

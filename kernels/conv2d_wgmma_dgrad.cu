@@ -11,7 +11,7 @@ namespace {
 
 struct Phases {
   Phase y[4], x[4];
-  int first[5];  // tile of each phase, in one part of the sum, and how many there are
+  int first[5];  // tile of each phase, in one part of a group's sums, and how many there are
 };
 
 // dz as each phase sees it. Its pixel i saw tap j from output out + i - j, so with the taps backwards, j' = taps - 1 -
@@ -20,24 +20,26 @@ struct PhaseMaps {
   TensorMap dz[4];
 };
 
-// Tile number `tile`: input channels fastest, then pixels, phases, and parts of the sum slowest.
+// Tile number `tile`: input channels fastest, then pixels, phases, parts of the sum, and groups slowest.
 struct Job {
-  int phase, m, n, part;
+  int phase, m, n;
+  SumPart sum;
   Steps steps;
   template <typename T>
   static __device__ __forceinline__ Job of(int tile, const ConvShape& v, const Phases& phases, int splits) {
-    const int part = tile / phases.first[4], i = tile % phases.first[4], across = ceil_div(v.c, T::kN);
+    const SumPart sum(tile / phases.first[4], splits);
+    const int i = tile % phases.first[4], across = ceil_div(v.c, T::kN);
     int phase = 0;
     while (i >= phases.first[phase + 1]) ++phase;
     const int of_phase = i - phases.first[phase];
-    return {phase, of_phase / across * T::kM, of_phase % across * T::kN, part,
-            Steps(phases.y[phase].taps * phases.x[phase].taps * ceil_div(v.k, kWgmmaStep), part, splits)};
+    return {phase, of_phase / across * T::kM, of_phase % across * T::kN, sum,
+            Steps(phases.y[phase].taps * phases.x[phase].taps * ceil_div(v.k, kWgmmaStep), sum.part, splits)};
   }
 };
 
 // ---- kernels --------------------------------------------------------------------------------------------------------
 
-// dx; or, if `partial` [splits][n h w][c] is not null, the parts of its sums.
+// dx; or, if `partial` [groups][splits][n h w][c] is not null, the parts of its sums.
 template <typename T>
 DOPPEL_GLOBAL((T::kThreads, 1), dgrad, Bf16* dx, float* partial, DOPPEL_GRID_CONSTANT const PhaseMaps maps,
               DOPPEL_GRID_CONSTANT const TensorMap w, DOPPEL_GRID_CONSTANT const Phases phases, ConvShape v, int splits,
@@ -49,7 +51,7 @@ DOPPEL_GLOBAL((T::kThreads, 1), dgrad, Bf16* dx, float* partial, DOPPEL_GRID_CON
   const auto load = [&](int tile, auto&& next) {
     const Job job = Job::of<T>(tile, v, phases, splits);
     const Phase &y = phases.y[job.phase], &x = phases.x[job.phase];
-    const int line = job.m / x.pixels, image = line / y.pixels;
+    const int line = job.m / x.pixels, image = job.sum.group * v.n + line / y.pixels;
     const int left = job.m % x.pixels + x.out - (x.taps - 1), top = line % y.pixels + y.out - (y.taps - 1);
     const int per_tap = ceil_div(v.k, kWgmmaStep);
     for (int step = job.steps.begin; step < job.steps.end; ++step) {
@@ -58,7 +60,7 @@ DOPPEL_GLOBAL((T::kThreads, 1), dgrad, Bf16* dx, float* partial, DOPPEL_GRID_CON
       const StageToFill to = next();
       tma_load_im2col(to.a, maps.dz[job.phase], {k, left, top, image}, right, down, *to.full);
       for (int i = 0; i < T::kN / 64; ++i)
-        tma_load(to.b + i * kWgmmaBlock, w, {job.n + 64 * i, r * v.s + s, k}, *to.full);
+        tma_load(to.b + i * kWgmmaBlock, w, {job.n + 64 * i, r * v.s + s, k, job.sum.group}, *to.full);
     }
   };
   const auto store = [&](int tile, const float(&acc)[T::kN / 2], int row, unsigned char* mine) {
@@ -71,17 +73,18 @@ DOPPEL_GLOBAL((T::kThreads, 1), dgrad, Bf16* dx, float* partial, DOPPEL_GRID_CON
       return (int64_t(image * v.h + y) * v.w + x) * v.c + channel;
     };
     if (partial) {
-      float* const out = partial + int64_t(job.part) * v.n * v.h * v.w * v.c;
+      float* const out = partial + (int64_t(job.sum.group) * splits + job.sum.part) * v.in_elements();
       for_wgmma_pairs(acc, [&](int i, int column, float v0, float v1) {
         if (first + i < rows && job.n + column < v.c)
           store_vector(out + index(first + i, job.n + column), make_float2(v0, v1));
       });
       return;
     }
+    Bf16* const out = dx + job.sum.group * v.in_elements();
     for_wgmma_units(
         acc, mine, [](int, float&, float&) {},
         [&](int i, int column, const uint4& unit) {
-          if (first + i < rows && job.n + column < v.c) store_vector(dx + index(first + i, job.n + column), unit);
+          if (first + i < rows && job.n + column < v.c) store_vector(out + index(first + i, job.n + column), unit);
         });
   };
   wgmma_tiles<T, false, true>(tiles, steps_of, load, store);
@@ -108,8 +111,8 @@ PhaseMaps maps_of(const Conv2d& v, const void* dz, const Phases& phases, int pix
     const Phase &y = phases.y[i], &x = phases.x[i];
     if (phases.first[i] == phases.first[i + 1]) continue;  // no pixels
     const int left = x.out - (x.taps - 1), top = y.out - (y.taps - 1);
-    maps.dz[i] = make_tensor_map(Im2col{dz, v.n, v.out_h(), v.out_w(), v.k, left, top, left + x.pixels - v.out_w(),
-                                        top + y.pixels - v.out_h(), 1, pixels});
+    maps.dz[i] = make_tensor_map(Im2col{dz, pictures_of(v), v.out_h(), v.out_w(), v.k, left, top,
+                                        left + x.pixels - v.out_w(), top + y.pixels - v.out_h(), 1, pixels});
   }
   return maps;
 }
@@ -118,8 +121,7 @@ PhaseMaps maps_of(const Conv2d& v, const void* dz, const Phases& phases, int pix
 
 size_t wgmma_dgrad_workspace(const Conv2d& conv) {
   const int splits = conv.kernels.dgrad.splits;
-  return splits > 1 ? size_t(splits) * size_t(conv.n) * size_t(conv.h) * size_t(conv.w) * size_t(conv.c) * sizeof(float)
-                    : 0;
+  return splits > 1 ? size_t(conv.groups) * size_t(splits) * size_t(conv.in_elements()) * sizeof(float) : 0;
 }
 
 void wgmma_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream) {
@@ -130,12 +132,12 @@ void wgmma_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, vo
   Tiled filters = filters_of(conv, w, 64);  // of as many output channels as a step has, one block of input channels
   with_wgmma_tile(wgmma_columns(kernel), [&, splits = splits]<typename T>(T) {
     const Phases phases = phases_of<T>(conv);
-    const int tiles = phases.first[4] * splits;
+    const int tiles = tiles_of(phases.first[4], conv, splits);
     DOPPEL_KERNEL(dgrad<T>).launch({unsigned(std::min(tiles, multiprocessors())), T::kThreads, T::kShared},
                                    static_cast<Bf16*>(dx), partial, maps_of(conv, dz, phases, T::kM),
                                    make_tensor_map(filters), phases, v, splits, tiles, stream);
   });
-  if (partial) add_splits(dx, DType::bf16, partial, int64_t(v.n) * v.h * v.w * v.c, splits, 1, 0, stream);
+  if (partial) add_splits(dx, DType::bf16, partial, v.in_elements(), splits, conv.groups, v.in_elements(), stream);
 }
 
 }  // namespace doppel::DOPPEL_BACKEND

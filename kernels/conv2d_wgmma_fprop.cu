@@ -6,23 +6,25 @@
 namespace doppel::DOPPEL_BACKEND {
 namespace {
 
-// Tile number `tile`: filters fastest, so that blocks that run together share pixels, parts of the sum slowest.
+// Tile number `tile`: filters fastest, so that blocks that run together share pixels, then parts of the sum, and groups
+// slowest.
 struct Job {
-  int m, n, part;
+  int m, n;
+  SumPart sum;
   Steps steps;
   template <typename T>
   static __device__ __forceinline__ Job of(int tile, const ConvShape& v, int splits) {
     const int across = ceil_div(v.k, T::kN), down = ceil_div(v.n * v.p * v.q, T::kM);
-    const int part = tile / across / down;
-    return {tile / across % down * T::kM, tile % across * T::kN, part,
-            Steps(v.r * v.s * ceil_div(v.c, kWgmmaStep), part, splits)};
+    const SumPart sum(tile / across / down, splits);
+    return {tile / across % down * T::kM, tile % across * T::kN, sum,
+            Steps(v.r * v.s * ceil_div(v.c, kWgmmaStep), sum.part, splits)};
   }
 };
 
 // ---- kernels --------------------------------------------------------------------------------------------------------
 
-// Either y = shuffle(leaky ReLU(z + b)), bf16, slope 1 being no activation; or, if `partial` [splits][n p q][k] is not
-// null, the parts of the sum.
+// Either y = shuffle(leaky ReLU(z + b)), bf16, slope 1 being no activation; or, if `partial` [groups][splits][n p q][k]
+// is not null, the parts of the sum.
 template <typename T>
 DOPPEL_GLOBAL((T::kThreads, 1), fprop, Bf16* y, float* partial, DOPPEL_GRID_CONSTANT const TensorMap x,
               DOPPEL_GRID_CONSTANT const TensorMap w, const float* b, ConvShape v, float slope, bool shuffle,
@@ -34,14 +36,14 @@ DOPPEL_GLOBAL((T::kThreads, 1), fprop, Bf16* y, float* partial, DOPPEL_GRID_CONS
   };
   const auto load = [&](int tile, auto&& next) {
     const Job job = Job::of<T>(tile, v, splits);
-    const int line = job.m / v.q, image = line / v.p;
+    const int line = job.m / v.q, image = job.sum.group * v.n + line / v.p;
     const int left = job.m % v.q * v.stride - v.pad_left, top = line % v.p * v.stride - v.pad_top;
     const int per_tap = ceil_div(v.c, kWgmmaStep);
     int c = job.steps.begin % per_tap * kWgmmaStep, tap = job.steps.begin / per_tap;
     for (int step = job.steps.begin; step < job.steps.end; ++step) {
       const StageToFill to = next();
       tma_load_im2col(to.a, x, {c, left, top, image}, tap % v.s, tap / v.s, *to.full);
-      tma_load(to.b, w, {c, tap, job.n}, *to.full);
+      tma_load(to.b, w, {c, tap, job.n, job.sum.group}, *to.full);
       if ((c += kWgmmaStep) >= v.c) c = 0, ++tap;
     }
   };
@@ -49,7 +51,7 @@ DOPPEL_GLOBAL((T::kThreads, 1), fprop, Bf16* y, float* partial, DOPPEL_GRID_CONS
     const Job job = Job::of<T>(tile, v, splits);
     const int first = job.m + row;
     if (partial) {
-      float* const out = partial + int64_t(job.part) * pixels * v.k;
+      float* const out = partial + (int64_t(job.sum.group) * splits + job.sum.part) * v.out_elements();
       for_wgmma_pairs(acc, [&](int i, int column, float v0, float v1) {
         if (first + i < pixels && job.n + column < v.k)
           store_vector(out + int64_t(first + i) * v.k + job.n + column, make_float2(v0, v1));
@@ -57,13 +59,15 @@ DOPPEL_GLOBAL((T::kThreads, 1), fprop, Bf16* y, float* partial, DOPPEL_GRID_CONS
       return;
     }
     const OutputPlace to{shuffle, v.q, v.k};
+    Bf16* const out = y + job.sum.group * v.out_elements();
+    const float* const bias = b + job.sum.group * v.bias_stride;
     const auto finish = [&](int column, float& v0, float& v1) {
       const bool inside = job.n + column < v.k;
-      v0 = activate(Activation::leaky_relu, v0 + (inside ? b[job.n + column] : 0.0f), slope);
-      v1 = activate(Activation::leaky_relu, v1 + (inside ? b[job.n + column + 1] : 0.0f), slope);
+      v0 = activate(Activation::leaky_relu, v0 + (inside ? bias[job.n + column] : 0.0f), slope);
+      v1 = activate(Activation::leaky_relu, v1 + (inside ? bias[job.n + column + 1] : 0.0f), slope);
     };
     for_wgmma_units(acc, mine, finish, [&](int i, int column, const uint4& unit) {
-      if (first + i < pixels && job.n + column < v.k) to.store(y, first + i, job.n + column, unit);
+      if (first + i < pixels && job.n + column < v.k) to.store(out, first + i, job.n + column, unit);
     });
   };
   wgmma_tiles<T, false, false>(tiles, steps_of, load, store);
@@ -80,7 +84,7 @@ bool by_partials(const Conv2d& v, const Epilogue& e) {
 
 size_t wgmma_fprop_workspace(const Conv2d& conv, const Epilogue& epilogue) {
   if (!by_partials(conv, epilogue)) return 0;
-  return size_t(conv.kernels.fprop.splits) * size_t(conv.out_pixels() * conv.k) * sizeof(float);
+  return size_t(conv.groups) * size_t(conv.kernels.fprop.splits) * size_t(conv.out_elements()) * sizeof(float);
 }
 
 void wgmma_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
@@ -91,7 +95,7 @@ void wgmma_fprop(void* y, const void* x, const void* w, const float* b, const Co
   float* const partial = by_partials(conv, epilogue) ? static_cast<float*>(workspace) : nullptr;
   const float slope = epilogue.activation == Activation::leaky_relu ? epilogue.slope : 1.0f;
   with_wgmma_tile(wgmma_columns(kernel), [&, splits = splits]<typename T>(T) {
-    const int tiles = int(blocks_of<T>(conv.out_pixels(), v.k)) * splits;
+    const int tiles = tiles_of(blocks_of<T>(conv.out_pixels(), v.k), conv, splits);
     DOPPEL_KERNEL(fprop<T>).launch({unsigned(std::min(tiles, multiprocessors())), T::kThreads, T::kShared},
                                    static_cast<Bf16*>(y), partial, make_tensor_map(pixels_of(conv, x, T::kM)),
                                    make_tensor_map(filters_of(conv, w, T::kN)), b, v, slope, epilogue.shuffle, splits,

@@ -11,6 +11,9 @@
 // one, the first steps of the next are on their way.
 #pragma once
 
+#include <algorithm>
+#include <stdexcept>
+
 #include "kernels/conv2d.h"
 #include "kernels/device/device.h"
 #include "kernels/device/tma.h"
@@ -43,18 +46,46 @@ void with_wgmma_tile(int columns, Body&& body) {
     body(SquareWgmmaTile{});
 }
 
+// The groups' pictures follow each other, so that all are one tensor, of which group g has those from g n on. Copies do
+// not stop at a group's last pixel: their further rows are the next group's pixels, or zeros behind the last group.
+inline int64_t pictures_of(const Conv2d& v) {
+  return int64_t(v.groups) * v.n;
+}
+
 // The pixels of x that outputs see, `pixels` at a time, from the first tap on: the box ends where the filter ends at
 // the padding's end.
 inline Im2col pixels_of(const Conv2d& v, const void* x, int pixels) {
-  return {x,        v.n,   v.h, v.w, v.c, -v.pad_left, -v.pad_top, v.pad_right - (v.s - 1), v.pad_bottom - (v.r - 1),
-          v.stride, pixels};
+  return {x,
+          pictures_of(v),
+          v.h,
+          v.w,
+          v.c,
+          -v.pad_left,
+          -v.pad_top,
+          v.pad_right - (v.s - 1),
+          v.pad_bottom - (v.r - 1),
+          v.stride,
+          pixels};
 }
 
-// w as [k][tap][c], 64 channels of one tap of `filters` filters at a time.
+// w as [group][k][tap][c], 64 channels of one tap of `filters` filters at a time, zeros behind the k of a group.
 inline Tiled filters_of(const Conv2d& v, const void* w, int filters) {
   const int64_t taps = int64_t(v.r) * v.s;
-  return {w, {v.c, taps, v.k}, {v.c, v.c * taps}, 1, filters};
+  return {w, {v.c, taps, v.k, v.groups}, {v.c, v.c * taps, std::max(v.weight_stride, v.weights())}, 1, filters};
 }
+
+// Of all groups and parts, `of_part` each. Kernels number them with int, and look a grid's size beyond the last.
+inline int tiles_of(int64_t of_part, const Conv2d& v, int splits) {
+  const int64_t tiles = of_part * splits * v.groups;
+  if (tiles >= int64_t(1) << 30) throw std::invalid_argument("conv2d: more tiles than the wgmma kernels count");
+  return int(tiles);
+}
+
+// One of the sums that `splits` blocks may share: part `part` of that of group `group`. Tiles of one follow each other.
+struct SumPart {
+  int group, part;
+  __device__ __forceinline__ SumPart(int number, int splits) : group(number / splits), part(number % splits) {}
+};
 
 // A place in the round of stages. `parity` is that of the phase of full[stage] that fills it, and the other that of the
 // phase of empty[stage] that frees it: the first time round, a phase before the first, which counts as over.

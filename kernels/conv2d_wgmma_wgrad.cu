@@ -7,26 +7,34 @@
 namespace doppel::DOPPEL_BACKEND {
 namespace {
 
-// Tile number `tile`: columns fastest, parts of the sum slowest.
+// Tile number `tile`: columns fastest, then rows, parts of the sum, and groups slowest.
 struct Job {
-  int m, unit, part;
+  int m, unit;
+  SumPart sum;
   Steps steps;
   template <typename T>
   static __device__ __forceinline__ Job of(int tile, const ConvShape& v, int splits) {
     const int across = ceil_div(v.r * v.s * ceil_div(v.c, 64), T::kN / 64), down = ceil_div(v.k, T::kM);
-    const int part = tile / across / down;
-    return {tile / across % down * T::kM, tile % across * (T::kN / 64), part,
-            Steps(ceil_div(v.n * v.p * v.q, kWgmmaStep), part, splits)};
+    const SumPart sum(tile / across / down, splits);
+    return {tile / across % down * T::kM, tile % across * (T::kN / 64), sum,
+            Steps(ceil_div(v.n * v.p * v.q, kWgmmaStep), sum.part, splits)};
   }
+};
+
+// x, a step of a group's pixels at a time. When a group's last step has fewer pixels, `last` brings these alone, and
+// `none` zeros for the others. A whole box would go on with the next group's pixels: dz is 0 there, but what they hold
+// may be infinite, and one person's gradient must not know of another's.
+struct PixelMaps {
+  TensorMap whole, last, none;
 };
 
 // ---- kernels --------------------------------------------------------------------------------------------------------
 
-// out [splits][k][r s c]: the parts of the sum.
+// out [splits][k][r s c]: the parts of the sum, those of the next group `stride` elements further.
 template <typename T>
-DOPPEL_GLOBAL((T::kThreads, 1), wgrad, float* out, DOPPEL_GRID_CONSTANT const TensorMap x,
-              DOPPEL_GRID_CONSTANT const TensorMap dz, ConvShape v, int splits, int tiles) {
-  const int of_tap = ceil_div(v.c, 64), units = v.r * v.s * of_tap;
+DOPPEL_GLOBAL((T::kThreads, 1), wgrad, float* out, DOPPEL_GRID_CONSTANT const PixelMaps x,
+              DOPPEL_GRID_CONSTANT const TensorMap dz, ConvShape v, int splits, int64_t stride, int tiles) {
+  const int of_tap = ceil_div(v.c, 64), units = v.r * v.s * of_tap, pixels = v.n * v.p * v.q;
   const auto steps_of = [&](int tile) {
     const Steps steps = Job::of<T>(tile, v, splits).steps;
     return steps.end - steps.begin;
@@ -34,21 +42,26 @@ DOPPEL_GLOBAL((T::kThreads, 1), wgrad, float* out, DOPPEL_GRID_CONSTANT const Te
   const auto load = [&](int tile, auto&& next) {
     const Job job = Job::of<T>(tile, v, splits);
     for (int step = job.steps.begin; step < job.steps.end; ++step) {
-      const int m = step * kWgmmaStep, line = m / v.q, image = line / v.p;
+      const int m = step * kWgmmaStep, line = m / v.q, image = job.sum.group * v.n + line / v.p;
       const int left = m % v.q * v.stride - v.pad_left, top = line % v.p * v.stride - v.pad_top;
       const StageToFill to = next();
-      for (int i = 0; i < T::kM / 64; ++i) tma_load(to.a + i * kWgmmaBlock, dz, {job.m + 64 * i, m, 0}, *to.full);
+      for (int i = 0; i < T::kM / 64; ++i)
+        tma_load(to.a + i * kWgmmaBlock, dz, {job.m + 64 * i, m, 0, job.sum.group}, *to.full);
       for (int i = 0; i < T::kN / 64; ++i) {
         // Units behind the last are the first again: nobody stores what comes of them.
-        const int unit = job.unit + i < units ? job.unit + i : 0, tap = unit / of_tap;
-        tma_load_im2col(to.b + i * kWgmmaBlock, x, {unit % of_tap * 64, left, top, image}, tap % v.s, tap / v.s,
+        const int unit = job.unit + i < units ? job.unit + i : 0, tap = unit / of_tap, rest = pixels - m;
+        const bool whole = rest >= kWgmmaStep;
+        unsigned char* const block = to.b + i * kWgmmaBlock;
+        tma_load_im2col(block, whole ? x.whole : x.last, {unit % of_tap * 64, left, top, image}, tap % v.s, tap / v.s,
                         *to.full);
+        if (!whole)  // channels behind the last are zeros, whatever the pixels
+          tma_load_im2col(block + rest * kWgmmaRow, x.none, {v.c, left, top, image}, 0, 0, *to.full);
       }
     }
   };
   const auto store = [&](int tile, const float(&acc)[T::kN / 2], int row, unsigned char*) {
     const Job job = Job::of<T>(tile, v, splits);
-    float* const part = out + int64_t(job.part) * v.k * v.filter;
+    float* const part = out + job.sum.group * stride + int64_t(job.sum.part) * v.k * v.filter;
     for_wgmma_pairs(acc, [&](int i, int column, float v0, float v1) {
       const int k = job.m + row + i, unit = job.unit + column / 64, c = unit % of_tap * 64 + column % 64;
       if (k < v.k && unit < units && c < v.c)
@@ -58,13 +71,23 @@ DOPPEL_GLOBAL((T::kThreads, 1), wgrad, float* out, DOPPEL_GRID_CONSTANT const Te
   wgmma_tiles<T, true, true>(tiles, steps_of, load, store);
 }
 
-}  // namespace
-
 // ---- launchers ------------------------------------------------------------------------------------------------------
+
+PixelMaps maps_of(const Conv2d& v, const void* x) {
+  PixelMaps maps{};
+  maps.whole = make_tensor_map(pixels_of(v, x, kWgmmaStep));
+  const int rest = int(v.out_pixels() % kWgmmaStep);
+  if (rest == 0) return maps;
+  maps.last = make_tensor_map(pixels_of(v, x, rest));
+  maps.none = make_tensor_map(pixels_of(v, x, kWgmmaStep - rest));
+  return maps;
+}
+
+}  // namespace
 
 size_t wgmma_wgrad_workspace(const Conv2d& conv) {
   const int splits = conv.kernels.wgrad.splits;
-  return splits > 1 ? size_t(splits) * size_t(conv.weights()) * sizeof(float) : 0;
+  return splits > 1 ? size_t(conv.groups) * size_t(splits) * size_t(conv.weights()) * sizeof(float) : 0;
 }
 
 void wgmma_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream) {
@@ -72,15 +95,16 @@ void wgmma_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, v
   const auto [kernel, splits, algorithm] = conv.kernels.wgrad;
   const ConvShape v = shape_of(conv);
   float* const partial = splits > 1 ? static_cast<float*>(workspace) : nullptr;
-  const Tiled outputs{dz, {v.k, conv.out_pixels(), 1}, {v.k, v.k * conv.out_pixels()}, kWgmmaStep, 1};
+  const int64_t count = conv.weights(), outputs = conv.out_elements();
+  const Tiled gradients{dz, {v.k, conv.out_pixels(), 1, conv.groups}, {v.k, outputs, outputs}, kWgmmaStep, 1};
   const int units = v.r * v.s * ceil_div(v.c, 64);
   with_wgmma_tile(wgmma_columns(kernel), [&, splits = splits]<typename T>(T) {
-    const int tiles = int(blocks_of<T>(v.k, int64_t(units) * 64)) * splits;
+    const int tiles = tiles_of(blocks_of<T>(v.k, int64_t(units) * 64), conv, splits);
     DOPPEL_KERNEL(wgrad<T>).launch({unsigned(std::min(tiles, multiprocessors())), T::kThreads, T::kShared},
-                                   partial ? partial : dw, make_tensor_map(pixels_of(conv, x, kWgmmaStep)),
-                                   make_tensor_map(outputs), v, splits, tiles, stream);
+                                   partial ? partial : dw, maps_of(conv, x), make_tensor_map(gradients), v, splits,
+                                   partial ? splits * count : conv.weight_stride, tiles, stream);
   });
-  if (partial) add_splits(dw, DType::f32, partial, conv.weights(), splits, 1, 0, stream);
+  if (partial) add_splits(dw, DType::f32, partial, count, splits, conv.groups, conv.weight_stride, stream);
 }
 
 ConvWorkspace wgmma_workspace(const Conv2d& conv, const Epilogue& epilogue) {

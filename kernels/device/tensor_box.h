@@ -8,11 +8,11 @@ namespace doppel {
 
 constexpr int kTmaRow = 64;  // elements of a box's rows
 
-// A tensor of bf16, innermost first: `strides` in elements, of dimensions 1 and 2, multiples of 8; `data` a multiple of
-// 16 bytes. A box is 64 x rows x planes, both 1 .. 256.
+// A tensor of bf16, innermost first: `strides` in elements, of dimensions 1 to 3, multiples of 8; `data` a multiple of
+// 16 bytes. A box is 64 x rows x planes x 1, both 1 .. 256.
 struct Tiled {
   const void* data;
-  int64_t sizes[3], strides[2];
+  int64_t sizes[4], strides[3];
   int rows, planes;
 };
 
@@ -38,9 +38,9 @@ inline std::string tensor_map_problem(const Tiled& t) {
   return "";
 }
 inline std::string tensor_map_problem(const Im2col& t) {
-  const std::string problem = tensor_map_problem(Tiled{t.data, {t.c, t.w, t.h}, {t.c, t.c * t.w}, 1, 1});
+  const std::string problem =
+      tensor_map_problem(Tiled{t.data, {t.c, t.w, t.h, t.n}, {t.c, t.c * t.w, t.c * t.w * t.h}, 1, 1});
   if (!problem.empty()) return problem;
-  if (t.n < 1 || t.c * t.w * t.h >= int64_t(1) << 39) return "its pictures are out of range";
   for (const int corner : {t.lower_x, t.lower_y, t.upper_x, t.upper_y})
     if (corner < -128 || corner > 127) return "a corner of its bounding box is out of range";
   if (t.w + t.upper_x <= t.lower_x || t.h + t.upper_y <= t.lower_y) return "its bounding box is empty";

@@ -65,12 +65,14 @@ TensorMap make_tensor_map(const Tiled& t) {
   check(tensor_map_problem(t));
   need_context();
   static const auto encode = driver_function<decltype(&cuTensorMapEncodeTiled)>("cuTensorMapEncodeTiled");
-  const cuuint64_t sizes[] = {cuuint64_t(t.sizes[0]), cuuint64_t(t.sizes[1]), cuuint64_t(t.sizes[2])};
-  const cuuint64_t strides[] = {2 * cuuint64_t(t.strides[0]), 2 * cuuint64_t(t.strides[1])};  // bytes
-  const cuuint32_t box[] = {kTmaRow, cuuint32_t(t.rows), cuuint32_t(t.planes)}, steps[] = {1, 1, 1};
+  const cuuint64_t sizes[] = {cuuint64_t(t.sizes[0]), cuuint64_t(t.sizes[1]), cuuint64_t(t.sizes[2]),
+                              cuuint64_t(t.sizes[3])};
+  const cuuint64_t strides[] = {2 * cuuint64_t(t.strides[0]), 2 * cuuint64_t(t.strides[1]),
+                                2 * cuuint64_t(t.strides[2])};  // bytes
+  const cuuint32_t box[] = {kTmaRow, cuuint32_t(t.rows), cuuint32_t(t.planes), 1}, steps[] = {1, 1, 1, 1};
   TensorMap m;
   check(
-      encode(&m.map, kType, 3, const_cast<void*>(t.data), sizes, strides, box, steps, kPlain, kSwizzle, kFetch, kZeros),
+      encode(&m.map, kType, 4, const_cast<void*>(t.data), sizes, strides, box, steps, kPlain, kSwizzle, kFetch, kZeros),
       "cuTensorMapEncodeTiled");
   return m;
 }

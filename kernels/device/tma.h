@@ -4,7 +4,7 @@
 // the kernel by value:
 //
 //   __global__ void kernel(DOPPEL_GRID_CONSTANT const TensorMap map, ..)
-//   tma_load(to, map, {c, j, k}, full[s]);                       // the box at (c, j, k)
+//   tma_load(to, map, {c, j, k, l}, full[s]);                    // the box at (c, j, k, l)
 //   tma_load_im2col(to, map, {c, x, y, n}, right, down, full[s]) // pixels from (x, y) of picture n on, each moved
 //
 // Tensors are bf16, and a box has 64 elements of the innermost dimension: rows of 128 bytes, which lie in `to` one
@@ -48,12 +48,12 @@ TensorMap make_tensor_map(const Im2col& pictures);
 
 #if DOPPEL_ON_CARD
 
-__device__ __forceinline__ void tma_load(void* to, const TensorMap& map, const int (&at)[3], MBarrier& b) {
+__device__ __forceinline__ void tma_load(void* to, const TensorMap& map, const int (&at)[4], MBarrier& b) {
 #if __CUDA_ARCH__ >= 900
   asm volatile(
-      "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5}], "
+      "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %5, %6}], "
       "[%2];" ::"r"(shared_address(to)),
-      "l"(&map), "r"(shared_address(b)), "r"(at[0]), "r"(at[1]), "r"(at[2])
+      "l"(&map), "r"(shared_address(b)), "r"(at[0]), "r"(at[1]), "r"(at[2]), "r"(at[3])
       : "memory");
 #else
   __trap();
@@ -75,7 +75,7 @@ __device__ __forceinline__ void tma_load_im2col(void* to, const TensorMap& map, 
 
 #else
 
-inline void tma_load(void* to, const TensorMap& map, const int (&at)[3], MBarrier& b,
+inline void tma_load(void* to, const TensorMap& map, const int (&at)[4], MBarrier& b,
                      std::source_location where = std::source_location::current()) {
   emulator::tma_load(to, map.map, at, &b, where);
 }

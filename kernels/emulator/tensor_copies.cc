@@ -50,15 +50,16 @@ void check_call(Block& block, const void* to, bool fits, Where where) {
 
 }  // namespace
 
-void tma_load(void* to, const TensorMap& map, const int (&at)[3], void* barrier, Where where) {
+void tma_load(void* to, const TensorMap& map, const int (&at)[4], void* barrier, Where where) {
   Block& block = *running_block();
   check_call(block, to, !map.im2col, where);
   Box box(to, map, where);
   for (int k = 0; k < map.box[2]; ++k)
     for (int j = 0; j < map.box[1]; ++j) {
-      const int64_t y = int64_t(at[1]) + j, z = int64_t(at[2]) + k;
-      const bool inside = y >= 0 && y < map.sizes[1] && z >= 0 && z < map.sizes[2];
-      box.row(inside ? map.data + y * map.strides[0] + z * map.strides[1] : map.data, at[0], inside);
+      const int64_t y = int64_t(at[1]) + j, z = int64_t(at[2]) + k, l = at[3];
+      const bool inside = y >= 0 && y < map.sizes[1] && z >= 0 && z < map.sizes[2] && l >= 0 && l < map.sizes[3];
+      box.row(inside ? map.data + y * map.strides[0] + z * map.strides[1] + l * map.strides[2] : map.data, at[0],
+              inside);
     }
   box.begin(block, barrier);
 }

@@ -16,8 +16,8 @@ TensorMap make_tensor_map(const Tiled& t) {
   check(tensor_map_problem(t));
   emulator::TensorMap m{};
   m.data = static_cast<const unsigned char*>(t.data);
-  for (int i = 0; i < 3; ++i) m.sizes[i] = t.sizes[i];
-  for (int i = 0; i < 2; ++i) m.strides[i] = 2 * t.strides[i];
+  for (int i = 0; i < 4; ++i) m.sizes[i] = t.sizes[i];
+  for (int i = 0; i < 3; ++i) m.strides[i] = 2 * t.strides[i];
   m.box[0] = kTmaRow, m.box[1] = t.rows, m.box[2] = t.planes;
   return {m};
 }

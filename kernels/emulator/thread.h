@@ -103,7 +103,7 @@ void copy_bulk(void* to, const void* from, int bytes, void* barrier, Where where
 // ---- past the thread's own accesses: bulk copies of tensors, products of warpgroups (sm_90) ------------------------
 
 struct TensorMap;  // kernels/emulator/tensor_map.h
-void tma_load(void* to, const TensorMap& map, const int (&at)[3], void* barrier, Where where);
+void tma_load(void* to, const TensorMap& map, const int (&at)[4], void* barrier, Where where);
 void tma_load_im2col(void* to, const TensorMap& map, const int (&at)[4], int right, int down, void* barrier,
                      Where where);
 void fence_proxy_async();

@@ -14,7 +14,8 @@ using namespace DOPPEL_BACKEND;
 constexpr int kRows = 128, kTileBytes = kRows * 128;
 
 TensorMap map_of(const Ground& g) {
-  return make_tensor_map(Tiled{g.in, {64, Ground::kSize / 32, 1}, {64, 2 * Ground::kSize}, kRows, 1});
+  return make_tensor_map(
+      Tiled{g.in, {64, Ground::kSize / 32, 1, 1}, {64, 2 * Ground::kSize, 2 * Ground::kSize}, kRows, 1});
 }
 
 __device__ void make_barrier(MBarrier& full) {
@@ -23,7 +24,7 @@ __device__ void make_barrier(MBarrier& full) {
 }
 __device__ void load(unsigned char* tile, const TensorMap& map, MBarrier& full) {
   mbarrier_expect_tx(full, kTileBytes);
-  tma_load(tile, map, {0, 0, 0}, full);
+  tma_load(tile, map, {0, 0, 0, 0}, full);
 }
 // The tile, there for all threads of the block.
 __device__ void load_and_wait(unsigned char* tile, const TensorMap& map, MBarrier& full) {
@@ -57,7 +58,7 @@ DOPPEL_GLOBAL((160), too_many_bytes_expected, float* out, const float*, const Te
   make_barrier(full[0]);
   if (threadIdx.x == 0) {
     mbarrier_expect_tx(full[0], Right ? kTileBytes : kTileBytes + 128);
-    tma_load(wgmma_aligned(bytes), map, {0, 0, 0}, full[0]);
+    tma_load(wgmma_aligned(bytes), map, {0, 0, 0, 0}, full[0]);
   }
   mbarrier_wait(full[0], 0);  // <- too_many_bytes_expected
   out[threadIdx.x] = 0;
@@ -70,7 +71,7 @@ DOPPEL_GLOBAL((160), too_few_bytes_expected, float* out, const float*, const Ten
   make_barrier(full[0]);
   if (threadIdx.x == 0) {
     mbarrier_expect_tx(full[0], Right ? kTileBytes : kTileBytes - 128);
-    tma_load(wgmma_aligned(bytes), map, {0, 0, 0}, full[0]);
+    tma_load(wgmma_aligned(bytes), map, {0, 0, 0, 0}, full[0]);
   }
   mbarrier_wait(full[0], 0);  // <- too_few_bytes_expected
   out[threadIdx.x] = 0;
@@ -84,7 +85,7 @@ DOPPEL_GLOBAL((160), barrier_not_fenced, float* out, const float*, const TensorM
     mbarrier_init(full[0], 1);
     if (Right) fence_proxy_async();
     mbarrier_expect_tx(full[0], kTileBytes);
-    tma_load(wgmma_aligned(bytes), map, {0, 0, 0}, full[0]);  // <- barrier_not_fenced
+    tma_load(wgmma_aligned(bytes), map, {0, 0, 0, 0}, full[0]);  // <- barrier_not_fenced
   }
   __syncthreads();
   mbarrier_wait(full[0], 0);
@@ -98,7 +99,7 @@ DOPPEL_GLOBAL((160), box_misaligned, float* out, const float*, const TensorMap m
   make_barrier(full[0]);
   if (threadIdx.x != 0) return;
   mbarrier_expect_tx(full[0], kTileBytes);
-  tma_load(wgmma_aligned(bytes) + (Right ? 0 : 64), map, {0, 0, 0}, full[0]);  // <- box_misaligned
+  tma_load(wgmma_aligned(bytes) + (Right ? 0 : 64), map, {0, 0, 0, 0}, full[0]);  // <- box_misaligned
   mbarrier_wait(full[0], 0);
   out[0] = 0;
 }
@@ -137,7 +138,7 @@ DOPPEL_GLOBAL((160), operand_overwritten, float* out, const float*, const Tensor
   __syncthreads();
   if (threadIdx.x == 0) {
     mbarrier_expect_tx(full[0], kTileBytes);
-    tma_load(tile, map, {0, 0, 0}, full[0]);  // <- operand_overwritten
+    tma_load(tile, map, {0, 0, 0, 0}, full[0]);  // <- operand_overwritten
   }
   wgmma_wait<0>(d);
   mbarrier_wait(full[0], 1);

@@ -7,10 +7,12 @@
 
 namespace doppel::testing {
 
-// out [rows][64]: the box of a tensor at (c, j, k), or the pixels of pictures from (x, y) of picture n on, channels
-// from c on, moved by (right, down), brought to shared memory and read back through the swizzle.
-void run_tma_load(Bf16* out, const Tiled& tensor, const int (&at)[3], Stream stream);
-void run_tma_load_im2col(Bf16* out, const Im2col& pictures, const int (&at)[4], int right, int down, Stream stream);
+// out [rows][64]: the box of a tensor at (c, j, k, l), or the pixels of pictures from (x, y) of picture n on, channels
+// from c on, moved by (right, down), brought to shared memory, from row `row` of a pattern on, and read back through
+// the swizzle.
+void run_tma_load(Bf16* out, const Tiled& tensor, const int (&at)[4], Stream stream);
+void run_tma_load_im2col(Bf16* out, const Im2col& pictures, const int (&at)[4], int right, int down, int row,
+                         Stream stream);
 
 // d [64][n] = a [64][64] b [64][n] + a b: one warpgroup, n = 128 or 256. In memory a is [64 rows][64 terms], or,
 // across, [64 terms][64 rows]; b is [n][64 terms] or [64 terms][n].

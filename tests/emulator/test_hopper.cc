@@ -35,15 +35,23 @@ void check_rows(const Buffer& out, Element&& element) {
 
 TEST_CASE("a tensor's box arrives swizzled, with zeros for what lies outside", "[emulator]") {
   on_hopper([](Stream stream) {
-    const int64_t c = 72, rows = 20, planes = 3;
-    const Buffer x(DType::bf16, uniform(1, c * rows * planes));
-    for (const auto& [at_c, at_j, at_k] : {std::tuple{0, 0, 0}, {8, 3, 1}, {64, 15, 2}, {-8, -2, 0}, {80, 0, 0}}) {
-      const Tiled t{x.data(), {c, rows, planes}, {c, c * rows}, 8, 2};
+    // The outermost distance is no multiple of the others, as that of two decoders' weights may be.
+    const int64_t c = 72, rows = 20, planes = 3, groups = 2, stride = c * rows * planes + 40;
+    const Buffer x(DType::bf16, uniform(1, stride * groups));
+    for (const auto& [at_c, at_j, at_k, at_l] : {std::tuple{0, 0, 0, 0},
+                                                 {8, 3, 1, 1},
+                                                 {64, 15, 2, 0},
+                                                 {-8, -2, 0, 1},
+                                                 {80, 0, 0, 0},
+                                                 {0, 0, 0, 2},
+                                                 {0, 0, 0, -1}}) {
+      const Tiled t{x.data(), {c, rows, planes, groups}, {c, c * rows, stride}, 8, 2};
       Buffer out(DType::bf16, 16 * 64);
-      run_tma_load(out.bf16(), t, {at_c, at_j, at_k}, stream);
-      check_rows(out, [&, c0 = at_c, j0 = at_j, k0 = at_k](int row, int i) {
+      run_tma_load(out.bf16(), t, {at_c, at_j, at_k, at_l}, stream);
+      check_rows(out, [&, c0 = at_c, j0 = at_j, k0 = at_k, l = at_l](int row, int i) {
         const int64_t e = c0 + i, j = j0 + row % 8, k = k0 + row / 8;
-        return e >= 0 && e < c && j >= 0 && j < rows && k < planes ? x[(k * rows + j) * c + e] : 0;
+        const bool inside = e >= 0 && e < c && j >= 0 && j < rows && k < planes && l >= 0 && l < groups;
+        return inside ? x[l * stride + (k * rows + j) * c + e] : 0;
       });
     }
   });
@@ -59,15 +67,17 @@ TEST_CASE("pixels of pictures arrive as a filter's tap sees them", "[emulator]")
         // filter ends one beyond the picture.
         const Im2col t{x.data(), n, h, w, c, -2, -1, 1 - 4, 1 - 2, step, 40};
         const int across = (w + 3 - 5) / step + 1, along = (h + 2 - 3) / step + 1;
-        for (const int first : {0, 4, across * along}) {
+        // Two copies can fill a step, the second from a row on that is not the first of a swizzle's pattern.
+        for (const auto& [first, to_row, at_c] :
+             {std::tuple{0, 0, 16}, {4, 0, 16}, {across * along, 3, 16}, {4, 5, c}}) {
           const int q = first % across, p = first / across % along, image = first / across / along;
           Buffer out(DType::bf16, 40 * 64);
-          run_tma_load_im2col(out.bf16(), t, {16, q * step - 2, p * step - 1, image}, right, down, stream);
-          check_rows(out, [&, dx = right, dy = down](int row, int i) {
-            const int m = first + row, picture = m / across / along;
+          run_tma_load_im2col(out.bf16(), t, {at_c, q * step - 2, p * step - 1, image}, right, down, to_row, stream);
+          check_rows(out, [&, m0 = first, c0 = at_c, dx = right, dy = down](int row, int i) {
+            const int m = m0 + row, picture = m / across / along;
             const int y = m / across % along * step - 1 + dy, at = m % across * step - 2 + dx;
-            const bool inside = picture < n && y >= 0 && y < h && at >= 0 && at < w && 16 + i < c;
-            return inside ? x[((int64_t(picture) * h + y) * w + at) * c + 16 + i] : 0;
+            const bool inside = picture < n && y >= 0 && y < h && at >= 0 && at < w && c0 + i < c;
+            return inside ? x[((int64_t(picture) * h + y) * w + at) * c + c0 + i] : 0;
           });
         }
       }
@@ -101,7 +111,7 @@ TEST_CASE("a warpgroup multiplies what lies in shared memory", "[emulator]") {
 
 TEST_CASE("tensor maps have limits", "[emulator]") {
   alignas(16) static Bf16 data[64];
-  const Tiled good{data, {64, 1, 1}, {64, 64}, 8, 1};
+  const Tiled good{data, {64, 1, 1, 1}, {64, 64, 64}, 8, 1};
   const Im2col pictures{data, 1, 1, 1, 64, -1, -1, -1, -1, 1, 64};
   CHECK(tensor_map_problem(good) == "");
   CHECK(tensor_map_problem(pictures) == "");
@@ -111,7 +121,9 @@ TEST_CASE("tensor maps have limits", "[emulator]") {
   };
   CHECK(bad(good, [](Tiled& t) { t.data = data + 1; }));
   CHECK(bad(good, [](Tiled& t) { t.sizes[1] = 0; }));
+  CHECK(bad(good, [](Tiled& t) { t.sizes[3] = 0; }));
   CHECK(bad(good, [](Tiled& t) { t.strides[0] = 4; }));
+  CHECK(bad(good, [](Tiled& t) { t.strides[2] = 4; }));
   CHECK(bad(good, [](Tiled& t) { t.rows = 257; }));
   CHECK(bad(pictures, [](Im2col& t) { t.data = data + 1; }));
   CHECK(bad(pictures, [](Im2col& t) { t.lower_x = -129; }));
@@ -119,4 +131,5 @@ TEST_CASE("tensor maps have limits", "[emulator]") {
   CHECK(bad(pictures, [](Im2col& t) { t.step = 9; }));
   CHECK(bad(pictures, [](Im2col& t) { t.pixels = 1025; }));
   CHECK(bad(pictures, [](Im2col& t) { t.c = 60; }));
+  CHECK(bad(pictures, [](Im2col& t) { t.n = 0; }));
 }

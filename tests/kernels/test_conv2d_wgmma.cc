@@ -3,7 +3,8 @@
 #include <memory>
 
 #include "kernels/conv2d_wgmma_plan.h"
-#include "kernels/conv_checks.h"
+#include "kernels/conv_groups.h"
+#include "kernels/hopper_backends.h"
 
 using namespace doppel;
 using namespace doppel::testing;
@@ -12,30 +13,6 @@ namespace {
 
 constexpr KernelChoice kWide{KernelKind::wgmma_128x256, 1}, kSquare{KernelKind::wgmma_128x128, 1},
     kWideSplit{KernelKind::wgmma_128x256, 2}, kSquareSplit{KernelKind::wgmma_128x128, 3};
-
-// An emulator of that architecture while it lives.
-struct EmulatedHopper {
-  emulator::Options before = emulator::options();
-  explicit EmulatedHopper(emulator::Order order = emulator::Order::forward) {
-    emulator::options().sm = 90;
-    emulator::options().blocks = emulator::options().warps = order;
-  }
-  ~EmulatedHopper() { emulator::options() = before; }
-  EmulatedHopper(const EmulatedHopper&) = delete;
-  EmulatedHopper& operator=(const EmulatedHopper&) = delete;
-};
-
-// Call body(stream) for an emulated one, and for a card of it if there is one.
-template <typename Body>
-void on_emulated_hopper(emulator::Order order, Body&& body) {
-  if (!backend_wanted("emulator")) return;
-  const EmulatedHopper emulated(order);
-  body(Stream{Device::emulator});
-}
-template <typename Body>
-void on_hopper(Body&& body) {
-  if (hopper_present()) on_card(body);
-}
 
 // All launchers with each choice, each in another of the emulator's orders: that the orders give the same bits is a
 // test of its own.
@@ -116,6 +93,37 @@ TEST_CASE("conv2d by wgmma: every order and number of multiprocessors gives the 
   }
 }
 
+TEST_CASE("conv2d by wgmma: groups are what each is alone", "[conv2d][groups][wgmma][emulator]") {
+  // By row: outputs that end within a step of wgrad; pictures of one pixel; two tiles down and across, and more than a
+  // block of channels; a last layer; whole steps. Weights lie apart, and some at distances that no filter divides.
+  const std::tuple<Conv2d, Epilogue, std::vector<KernelChoice>> cases[] = {
+      {grouped(make_conv(2, 9, 7, 24, 16, 3, 3, 2, Padding::same), 8), kUp, {kWide, kSquareSplit}},
+      {grouped(make_conv(3, 1, 1, 16, 24, 1, 1, 1, Padding::none), 0), kPlain, {kWideSplit}},
+      {grouped(make_conv(1, 12, 11, 72, 136, 1, 1, 1, Padding::none), 40), kLeaky, {kSquare}},
+      {grouped(make_conv(1, 4, 5, 16, 24, 1, 1, 1, Padding::none), 16), kSigmoid, {kSquare}},
+      {grouped(make_conv(2, 8, 8, 8, 8, 1, 3, 1, Padding::symmetric), 8), kShuffle, {kSquareSplit}},
+  };
+  uint64_t seed = 60;
+  for (const auto& [conv, epilogue, choices] : cases)
+    for (const KernelChoice& choice : choices) {
+      const Conv2d typed = in_bf16(by(conv, choice.kernel, choice.splits),
+                                   epilogue.activation == Activation::sigmoid ? DType::f32 : DType::bf16);
+      const auto check = [&, e = epilogue](Stream stream) { check_groups(typed, e, seed, stream); };
+      on_emulated_hopper(emulator::Order(++seed % 3), check);
+      on_hopper(check);
+    }
+}
+
+TEST_CASE("conv2d by wgmma: what is not finite stays in its group", "[conv2d][groups][wgmma][emulator]") {
+  const Conv2d conv = grouped(in_bf16(make_conv(2, 5, 6, 8, 16, 3, 3, 1, Padding::same)), 8);
+  const auto check = [&](Stream stream) {
+    check_spoiled(by(conv, KernelKind::wgmma_128x256, 1), kUp, 80, stream);
+    check_spoiled(by(conv, KernelKind::wgmma_128x128, 2), kUp, 81, stream);
+  };
+  on_emulated_hopper(emulator::Order::shuffled, check);
+  on_hopper(check);
+}
+
 TEST_CASE("conv2d by wgmma: several tiles for each multiprocessor of a card", "[conv2d][wgmma]") {
   // An H200 has 132. 283 tiles of pixels, so that each block has two and some have three; wgrad has one tile, whose sum
   // over 565 steps is split as often. With stride 2 dgrad has four phases of 71 tiles, and wgrad 142 steps. The
@@ -151,13 +159,20 @@ TEST_CASE("conv2d by wgmma: where it is offered", "[conv2d][wgmma][emulator]") {
   CHECK(offered(conv) > 3 * 2);                                             // both tiles for each pass, and parts
   CHECK(is_mma(conv2d_choices(conv, Pass::fprop, stream).front().kernel));  // unasked, as before
   CHECK_NOTHROW(conv2d_workspace(chosen, kPlain, stream));
-  Conv2d odd = conv, single = conv, grouped = conv;
+  Conv2d odd = conv, single = conv;
   odd.c = 36;
-  grouped.groups = 2;
   single.type = single.out_type = DType::f32;
   CHECK(offered(odd) == 0);
   CHECK(offered(single) == 0);
-  CHECK(offered(grouped) == 0);
+  Conv2d people = conv;
+  people.groups = 16, people.weight_stride = conv.weights(), people.bias_stride = conv.k;
+  CHECK(offered(people) > 3 * 2);
+  CHECK(offered(people) < offered(conv));  // the blocks of all groups occupy the card: fewer parts are worth a thought
+  people = in_bf16(make_conv(1 << 16, 1, 1, 8, 8, 1, 1, 1, Padding::none));
+  people.groups = 1 << 14;
+  CHECK(offered(people) > 0);
+  people.groups += 1;  // more pictures than are counted
+  CHECK(offered(people) == 0);
   ConvRun run(make_conv(1, 2, 2, 8, 8, 1, 1, 1, Padding::none), kPlain, 50, stream);
   Conv2d small = run.conv;
   small.type = small.out_type = DType::bf16;
@@ -166,4 +181,10 @@ TEST_CASE("conv2d by wgmma: where it is offered", "[conv2d][wgmma][emulator]") {
   const auto* off = static_cast<const char*>(x.data()) + 2;
   CHECK_THROWS_AS(conv2d_fprop(run.y.data(), off, run.w.data(), run.b.f32(), small, kPlain, nullptr, stream),
                   std::invalid_argument);
+  // Tiles of all groups, and of all parts, are counted with int. 2^29 groups of two tiles each:
+  small.h = 256, small.w = 1, small.groups = 1 << 29;
+  CHECK_THROWS_AS(conv2d_fprop(run.y.data(), x.data(), run.w.data(), run.b.f32(), small, kPlain, nullptr, stream),
+                  std::invalid_argument);
+  small.h = 1, small.kernels.dgrad.splits = 2;
+  CHECK_THROWS_AS(conv2d_dgrad(run.dx.data(), x.data(), run.w.data(), small, nullptr, stream), std::invalid_argument);
 }

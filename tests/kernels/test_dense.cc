@@ -1,7 +1,7 @@
 // Dense layers against the double-precision reference.
 #include "kernels/dense.h"
 
-#include "kernels/harness.h"
+#include "kernels/hopper_backends.h"
 #include "kernels/reference.h"
 
 using namespace doppel;
@@ -93,6 +93,22 @@ TEST_CASE("dense: every listed kernel agrees with the reference", "[dense][choic
   };
   on_emulator(emulator::Order::reverse, check_all);
   on_card(check_all);
+}
+
+TEST_CASE("dense: by wgmma where the device has it", "[dense][choice][wgmma][emulator]") {
+  const auto check_both = [](Stream stream) {
+    Dense dense{67, 72, 136, DType::bf16};
+    for (const KernelChoice& choice : {KernelChoice{KernelKind::wgmma_128x256, 1}, {KernelKind::wgmma_128x128, 2}}) {
+      for (const Pass pass : {Pass::fprop, Pass::dgrad, Pass::wgrad}) {
+        const std::vector<KernelChoice> all = dense_choices(dense, pass, stream);
+        CHECK(std::any_of(all.begin(), all.end(), [&](const KernelChoice& c) { return c.kernel == choice.kernel; }));
+      }
+      dense.kernels = {choice, choice, choice};
+      check_dense(dense, 50, stream);
+    }
+  };
+  on_emulated_hopper(emulator::Order::shuffled, check_both);
+  on_hopper(check_both);
 }
 
 TEST_CASE("dense: every run and order gives the same bits", "[dense][emulator]") {
