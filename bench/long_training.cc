@@ -66,12 +66,12 @@ void LongTraining::train() {
   auto saved = Clock::now(), told = saved;
   const auto begin = Clock::now();
   const uint64_t first = done();
-  while (!trainer_->finished() && !interrupted() && !(o_.minutes > 0 && since(start_) > 60 * o_.minutes)) {
+  bool time_is_up = false;
+  while (!trainer_->finished() && !interrupted() && !time_is_up) {
     trainer_->step();
-    if (std::binary_search(points.begin(), points.end(), done())) {
-      measure();
-      saved = Clock::now();
-    } else if (since(saved) > o_.save_every) {
+    time_is_up = o_.minutes > 0 && since(start_) > 60 * o_.minutes;
+    if (std::binary_search(points.begin(), points.end(), done())) measure();
+    if (since(saved) > o_.save_every) {
       save();
       saved = Clock::now();
     }
@@ -168,16 +168,15 @@ void LongTraining::measure() {
   p.ssim = quality.error.mean_ssim();
   p.device = describe(device_);
   p.swaps = quality.shown;
-  p.total_seconds = earlier_seconds_ + since(start_);
+  p.total_seconds = state_.total_seconds = earlier_seconds_ + since(start_);
   state_.points.push_back(std::move(p));
-  save();
   write_training_report(o_.out, state_, pack_);
   std::fprintf(stderr, "bench_training: iteration %llu, %.1f min of training, swap PSNR %.2f dB, SSIM %.4f\n",
                (unsigned long long)done(), trainer_->model().seconds / 60, state_.points.back().psnr,
                state_.points.back().ssim);
 }
 
-// The state first: points that the checkpoint has not come to are dropped when the run goes on.
+// The state first: points that the checkpoint has not come to are dropped when the run goes on, and measured again.
 void LongTraining::save() {
   trainer_->settle();
   state_.total_seconds = earlier_seconds_ + since(start_);

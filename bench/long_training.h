@@ -16,7 +16,7 @@ struct LongTrainingOptions {
   std::string faces, out, state;  // a file of face_pack.h; folders
   std::string device = "cuda";
   TrainingSettings settings;  // batch 0, precision "": the architecture's and the device's
-  double minutes = 0;         // of this command, all that it does; 0: to the end
+  double minutes = 0;         // of this command, all that it does, one iteration at least; 0: to the end
   double save_every = 120;    // seconds
   std::string kernel_cache;   // of a card; empty: the one of `doppel train`
 };

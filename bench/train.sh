@@ -51,11 +51,18 @@ echo "train: building for $name" >&2
 # Where there is no Catch2, the tests cannot be configured.
 { configure || configure -DDOPPEL_TESTS=OFF; } >>"$out/build.log" 2>&1 &&
   timeout "$total" cmake --build "$build" --parallel "$cores" --target bench_training >>"$out/build.log" 2>&1
-if [ $? -ne 0 ]; then
-  tail -n 20 "$out/build.log" >&2
-  echo "train: the build failed; all of it: $out/build.log" >&2
-  exit 1
-fi
+case $? in
+  0) ;;
+  124)
+    echo "train: the time was up before it was built; the same command goes on" >&2
+    exit 1
+    ;;
+  *)
+    tail -n 20 "$out/build.log" >&2
+    echo "train: the build failed; all of it: $out/build.log" >&2
+    exit 1
+    ;;
+esac
 
 command=("$build/bench_training" --faces "$faces" --arch "$arch" --out "$out" --state "$build/training-$arch")
 if [ $rehearse ]; then
@@ -71,4 +78,4 @@ if [ $left -lt 5 ]; then
   echo "train: it is built, and the time is up; the same command goes on" >&2
   exit 0
 fi
-"${command[@]}" --minutes "$(awk "BEGIN { print $left / 60 }")"
+exec "${command[@]}" --minutes "$(awk "BEGIN { print $left / 60 }")"
