@@ -103,19 +103,8 @@ needs() {
 
 # ---- what is here ----------------------------------------------------------------------------------------------------
 
-cores=$(nproc)
-for folder in "${CUDA_HOME:-}/bin" /usr/local/cuda/bin; do
-  if [ -d "$folder" ]; then PATH=$PATH:$folder; fi
-done
-card() { nvidia-smi --query-gpu="$1" --format=csv,noheader --id=0 2>/dev/null | head -n 1; }
-name=emulator architecture=
-if [ ! $rehearse ]; then
-  name=$(card name) architecture=$(card compute_cap | tr -d .)
-  if [ -z "$name" ]; then
-    echo "gpu: nvidia-smi shows no card here; with --rehearse the emulator stands in for one" >&2
-    exit 1
-  fi
-fi
+. "$home/bench/engine.sh"
+find_card gpu emulator
 if [ -z "$commit" ]; then
   commit=$(git -C "$home" describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 fi
@@ -140,30 +129,10 @@ done
 
 # ---- build -----------------------------------------------------------------------------------------------------------
 
-options=(-DCMAKE_BUILD_TYPE=Release -DDOPPEL_ENGINE_ONLY=ON -DDOPPEL_ONEDNN=OFF -DDOPPEL_BENCH=ON
-  -DCMAKE_PREFIX_PATH="$home/bench/carry")
 targets=(bench_step bench_kernels)
 tests=(test_kernels test_runtime test_nn)
-if command -v ninja >/dev/null; then options+=(-G Ninja); fi
-if [ $rehearse ]; then
-  options+=(-DDOPPEL_CUDA=OFF)
-  tests+=(test_emulator)
-else
-  # Another compiler may warn of other things.
-  options+=(-DDOPPEL_CUDA=ON -DDOPPEL_WERROR=OFF -DCMAKE_CUDA_ARCHITECTURES="$architecture-real")
-  tests+=(test_card)
-  # cuDNN and cuBLASLt as Python packages, if the toolkit lacks them and their headers are what our sources know.
-  vendor=$(timeout 60 python3 "$home/bench/gpu_libraries.py" "$home" 2>"$state/libraries.log")
-  if [ -n "$vendor" ]; then
-    IFS=: read -r cudnn cublas libraries <<<"$vendor"
-    options+=(-DDOPPEL_CUDNN=ON -DCUDNN_INCLUDE="$cudnn" -DCUBLASLT_INCLUDE="$cublas")
-    export LD_LIBRARY_PATH=${libraries//|/:}${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-  else
-    # Said aloud: left to itself, CMake would take a header that was found and does not compile.
-    options+=(-DDOPPEL_CUDNN=OFF)
-    { echo "==== built without cuDNN and cuBLASLt:"; cat "$state/libraries.log"; } >>"$out/build.log"
-  fi
-fi
+if [ $rehearse ]; then tests+=(test_emulator); else tests+=(test_card); fi
+engine_options "$out/build.log"
 configure() { timeout 120 cmake -S "$home" -B "$build" "${options[@]}" "$@"; }
 export CMAKE_BUILD_PARALLEL_LEVEL=$cores
 why="see build.log" # a program may be missing

@@ -1,4 +1,4 @@
-// The safetensors format: 8 bytes little-endian length, a JSON header {name: {dtype, shape, data_offsets}}, the data.
+// A parameter store in a file of tensors (nn/tensor_file.h).
 #pragma once
 
 #include <string>

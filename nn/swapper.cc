@@ -13,6 +13,15 @@ Swapper::Swapper(const std::string& model_path, int max_batch)
   store_.layout = declare_parameters(arch_, description_.people);
   store_.weights = Buffer(store_.layout->elements * sizeof(float));
   load_parameters(model_path, store_, false);
+  weights_ = store_.weights.as<float>();
+}
+
+Swapper::Swapper(ModelDescription description, std::shared_ptr<ParameterLayout> layout, float* weights, int max_batch)
+    : description_(std::move(description)),
+      max_batch_(max_batch),
+      arch_(architecture(description_.architecture)),
+      weights_(weights) {
+  store_.layout = std::move(layout);
 }
 
 void Swapper::run(const float* in, int n, int person, float* out, int source) {
@@ -20,7 +29,7 @@ void Swapper::run(const float* in, int n, int person, float* out, int source) {
   if (!net) {
     net = std::make_unique<Inference>(arch_, store_.layout, std::vector{people()[size_t(person)]}, max_batch_,
                                       has_bf16() ? DType::bf16 : DType::f32);
-    net->set_weights(store_.weights.as<float>());
+    net->set_weights(weights_);
   }
   if (source < 0 && people().size() == 2) source = 1 - person;
   const float none[3] = {0, 0, 0};

@@ -15,6 +15,9 @@ class Swapper {
  public:
   // Throws Error when the model cannot be read.
   Swapper(const std::string& model_path, int max_batch);
+  // The model that weights in the host's memory make, such as ParameterStore::best() of a run that goes on: f32
+  // [layout's elements], not copied, of declare_parameters()' layout for the description's architecture and people.
+  Swapper(ModelDescription description, std::shared_ptr<ParameterLayout> layout, float* weights, int max_batch);
 
   const ModelDescription& description() const { return description_; }
   const std::vector<std::string>& people() const { return description_.people; }
@@ -33,7 +36,8 @@ class Swapper {
   ModelDescription description_;
   int max_batch_;
   Architecture arch_;
-  ParameterStore store_;
+  ParameterStore store_;  // the layout, and the weights where they are the swapper's own
+  float* weights_;
   std::map<int, std::unique_ptr<Inference>> nets_;  // by person
   std::vector<float> batch_;
 };

@@ -19,8 +19,8 @@ namespace {
 
 constexpr double kPatience = 300;  // seconds
 
-[[noreturn]] void become_program(const std::vector<std::string>& arguments, const RunOptions& options, int out,
-                                 int err) {
+[[noreturn]] void become_program(const std::string& program, const std::vector<std::string>& arguments,
+                                 const RunOptions& options, int out, int err) {
   dup2(out, STDOUT_FILENO);
   dup2(err, STDERR_FILENO);
   if (!options.folder.empty() && chdir(options.folder.c_str()) != 0) _exit(127);
@@ -28,10 +28,10 @@ constexpr double kPatience = 300;  // seconds
     const rlimit limit{rlim_t(options.largest_file), rlim_t(options.largest_file)};
     setrlimit(RLIMIT_FSIZE, &limit);
   }
-  std::vector<char*> argv{const_cast<char*>(DOPPEL_PROGRAM)};
+  std::vector<char*> argv{const_cast<char*>(program.c_str())};
   for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
-  execv(DOPPEL_PROGRAM, argv.data());
+  execv(program.c_str(), argv.data());
   _exit(127);
 }
 
@@ -45,14 +45,14 @@ bool drain(int fd, std::string& text) {
 
 }  // namespace
 
-Outcome run_doppel(const std::vector<std::string>& arguments, const RunOptions& options) {
+Outcome run_program(const std::string& program, const std::vector<std::string>& arguments, const RunOptions& options) {
   int out[2], err[2];
   REQUIRE(pipe2(out, O_CLOEXEC) == 0);
   REQUIRE(pipe2(err, O_CLOEXEC) == 0);
   const auto start = std::chrono::steady_clock::now();
   const pid_t child = fork();
   REQUIRE(child >= 0);
-  if (child == 0) become_program(arguments, options, out[1], err[1]);
+  if (child == 0) become_program(program, arguments, options, out[1], err[1]);
   close(out[1]);
   close(err[1]);
 
@@ -79,6 +79,10 @@ Outcome run_doppel(const std::vector<std::string>& arguments, const RunOptions& 
   waitpid(child, &status, 0);
   outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   return outcome;
+}
+
+Outcome run_doppel(const std::vector<std::string>& arguments, const RunOptions& options) {
+  return run_program(DOPPEL_PROGRAM, arguments, options);
 }
 
 std::vector<std::string> lines(const std::string& text) {

@@ -1,4 +1,4 @@
-// Runs the program as a user would, in a process of its own.
+// Runs a program as a user would, in a process of its own.
 #pragma once
 
 #include <filesystem>
@@ -17,7 +17,10 @@ struct RunOptions {
   std::string folder;          // to run in; "" for this process's own
 };
 
-// Never hangs: after five minutes the program is killed and the test fails.
+// Never hangs: after five minutes the program is killed and the test fails. `program`: its path.
+Outcome run_program(const std::string& program, const std::vector<std::string>& arguments,
+                    const RunOptions& options = {});
+// The one that everybody uses.
 Outcome run_doppel(const std::vector<std::string>& arguments, const RunOptions& options = {});
 
 // Lines of a text, without their ends.

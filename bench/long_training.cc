@@ -1,0 +1,198 @@
+#include "bench/long_training.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+
+#include "bench/swap_quality.h"
+#include "bench/training_report.h"
+#include "kernels/device_error.h"
+#include "nn/self_check.h"
+#include "runtime/device.h"
+#include "runtime/error.h"
+#include "runtime/interrupt.h"
+#include "runtime/kernel_cache.h"
+
+namespace doppel::bench {
+namespace {
+
+namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
+
+constexpr double kTellEvery = 10;  // seconds
+
+double since(Clock::time_point t) {
+  return std::chrono::duration<double>(Clock::now() - t).count();
+}
+
+void make_folder(const std::string& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) throw Error(folder + ": cannot make the folder: " + error.message());
+}
+
+}  // namespace
+
+LongTraining::LongTraining(const LongTrainingOptions& o) : o_(o), start_(Clock::now()) {
+  const Architecture arch = architecture(o.settings.arch);
+  if (!is_device_name(o.device) || o.device == "auto")
+    throw UsageError("--device " + o.device + ": give cuda, cuda:N, cpu or emulator");
+  pack_ = read_face_pack(o.faces);
+  if (pack_.size != arch.size || pack_.face_only != arch.face_only)
+    throw Error(o.faces + ": packed for another architecture than " + arch.name + "; run pack_actors with --arch " +
+                arch.name);
+  device_ = choose_device(o.device);
+  if (device_ == Device::cuda) {
+    const std::string problem = self_check(device_);
+    if (!problem.empty()) throw Error("--device " + o.device + ": it fails a check of its arithmetic: " + problem);
+  }
+  for (const std::string& folder : {o.out, o.state}) make_folder(folder);
+  state_.settings = settings_for(arch);
+  const bool resuming = find_state();
+  make_trainer(arch, resuming);
+}
+
+void LongTraining::run() {
+  try {
+    train();
+  } catch (const DeviceError& e) {
+    throw Error(o_.device + " failed after iteration " + std::to_string(trainer_->known()) + ": " + e.what() + "; " +
+                o_.state + " holds iteration " + std::to_string(saved_) + ", the same command goes on from there");
+  }
+}
+
+void LongTraining::train() {
+  const std::vector<uint64_t> points = measuring_points(state_.settings.iterations, state_.settings.points);
+  auto saved = Clock::now(), told = saved;
+  const auto begin = Clock::now();
+  const uint64_t first = done();
+  bool time_is_up = false;
+  while (!trainer_->finished() && !interrupted() && !time_is_up) {
+    trainer_->step();
+    time_is_up = o_.minutes > 0 && since(start_) > 60 * o_.minutes;
+    if (std::binary_search(points.begin(), points.end(), done())) measure();
+    if (since(saved) > o_.save_every) {
+      save();
+      saved = Clock::now();
+    }
+    if (since(told) > kTellEvery) {
+      tell(double(done() - first) / since(begin));
+      told = Clock::now();
+    }
+  }
+  if (saved_ != done()) save();
+  write_training_report(o_.out, state_, pack_);
+  const std::string where = "after iteration " + std::to_string(done()) + " of " +
+                            std::to_string(state_.settings.iterations) + "; the same command goes on";
+  if (trainer_->finished()) return;
+  if (interrupted()) throw Interrupted("stopped " + where);
+  std::fprintf(stderr, "bench_training: %g minutes are over %s\n", o_.minutes, where.c_str());
+}
+
+std::string LongTraining::table() const {
+  return training_table(state_, pack_);
+}
+
+std::string LongTraining::model_folder() const {
+  return (fs::path(o_.state) / "model").string();
+}
+
+TrainingSettings LongTraining::settings_for(const Architecture& arch) const {
+  TrainingSettings s = o_.settings;
+  if (s.batch == 0) s.batch = arch.batch;
+  if (s.precision.empty()) s.precision = device_ == Device::cuda || has_bf16() ? "bf16" : "fp32";
+  s.faces_crc = pack_.crc;
+  return s;
+}
+
+// Takes over what an earlier command left; whether there is a checkpoint to go on from.
+bool LongTraining::find_state() {
+  if (!state_exists(o_.state)) {
+    if (model_exists(model_folder()))
+      throw Error(model_folder() + ": a model without what was measured of it; give another --state");
+    save_state(o_.state, state_);
+    return false;
+  }
+  TrainingState found = load_state(o_.state);
+  if (found.settings != state_.settings)
+    throw UsageError(o_.state + ": begun with other faces or settings, " + to_json(found.settings).dump() +
+                     "; give the same, or another --state");
+  const bool resuming = model_exists(model_folder());
+  saved_ = resuming ? load_description(model_folder()).iterations : 0;
+  // Points beyond the checkpoint are measured again.
+  std::erase_if(found.points, [&](const TrainingPoint& p) { return p.iterations > saved_; });
+  state_ = std::move(found);
+  earlier_seconds_ = state_.total_seconds;
+  return resuming;
+}
+
+void LongTraining::make_trainer(const Architecture& arch, bool resuming) {
+  ModelDescription m;
+  if (resuming) {
+    m = load_description(model_folder());
+  } else {
+    m.architecture = arch.name;
+    m.people = {"a", "b"};
+    m.face_size = pack_.face_size;
+    m.coverage = pack_.coverage;
+    m.face_only = pack_.face_only;
+    m.batch = state_.settings.batch;
+    m.lr = arch.lr;
+    m.warp = float(state_.settings.warp);
+    m.seed = state_.settings.seed;
+    m.precision = state_.settings.precision;
+  }
+  Tuning tuning;
+  tuning.candidates = Candidates::handwritten;
+  if (!o_.kernel_cache.empty())
+    tuning.cache = fs::absolute(o_.kernel_cache).string();
+  else if (device_ == Device::cuda)
+    tuning.cache = kernel_cache_path(describe(device_));
+  tuning.tell = [](const std::string& line) { std::fprintf(stderr, "bench_training: %s\n", line.c_str()); };
+  const std::vector<PersonFaces> people{{"a", pack_.faces(0), pack_.people[0].data()},
+                                        {"b", pack_.faces(1), pack_.people[1].data()}};
+  trainer_ =
+      std::make_unique<Trainer>(m, people, TrainingEnd{state_.settings.iterations, 0}, device_, StepSetup{{}, tuning});
+  if (resuming) trainer_->resume(model_folder());
+  std::fprintf(stderr, "bench_training: %s on %s, %u+%u faces, from iteration %llu\n", arch.name.c_str(),
+               describe(device_).c_str(), pack_.faces(0), pack_.faces(1), (unsigned long long)done());
+}
+
+void LongTraining::measure() {
+  const SwapQuality quality = measure_swaps(*trainer_, pack_);
+  TrainingPoint p;
+  p.iterations = done();
+  p.training_seconds = trainer_->model().seconds;
+  p.losses = {trainer_->smooth_losses()[0], trainer_->smooth_losses()[1]};
+  p.psnr = psnr_of(quality.error);
+  p.ssim = quality.error.mean_ssim();
+  p.device = describe(device_);
+  p.swaps = quality.shown;
+  p.total_seconds = state_.total_seconds = earlier_seconds_ + since(start_);
+  state_.points.push_back(std::move(p));
+  write_training_report(o_.out, state_, pack_);
+  std::fprintf(stderr, "bench_training: iteration %llu, %.1f min of training, swap PSNR %.2f dB, SSIM %.4f\n",
+               (unsigned long long)done(), trainer_->model().seconds / 60, state_.points.back().psnr,
+               state_.points.back().ssim);
+}
+
+// The state first: points that the checkpoint has not come to are dropped when the run goes on, and measured again.
+void LongTraining::save() {
+  trainer_->settle();
+  state_.total_seconds = earlier_seconds_ + since(start_);
+  save_state(o_.state, state_);
+  trainer_->save(model_folder());
+  saved_ = done();
+}
+
+void LongTraining::tell(double rate) const {
+  const double left = double(state_.settings.iterations - done()) / rate;
+  const auto& losses = trainer_->smooth_losses();
+  std::fprintf(stderr,
+               "bench_training: %llu of %llu iterations, %.1f a second, %.0f samples/s, %.1f min left, loss a %.4f "
+               "b %.4f\n",
+               (unsigned long long)done(), (unsigned long long)state_.settings.iterations, rate,
+               rate * double(state_.settings.samples_at(1)), left / 60, double(losses[0]), double(losses[1]));
+}
+
+}  // namespace doppel::bench
