@@ -10,19 +10,9 @@ void activation_forward(void* y, const void* x, int64_t count, DType type, Activ
 }
 
 DOPPEL_BACKENDS(activation_backward)
-void activation_backward(void* dx, const void* dy, const void* y, int64_t count, DType type, Activation f, float slope,
-                         Stream stream) {
-  DOPPEL_PICK(activation_backward, stream)(dx, dy, y, count, type, f, slope, stream);
-}
-
-DOPPEL_BACKENDS(x_cos_x_forward)
-void x_cos_x_forward(void* y, const void* x, int64_t count, DType type, Stream stream) {
-  DOPPEL_PICK(x_cos_x_forward, stream)(y, x, count, type, stream);
-}
-
-DOPPEL_BACKENDS(x_cos_x_backward)
-void x_cos_x_backward(void* dx, const void* dy, const void* x, int64_t count, DType type, Stream stream) {
-  DOPPEL_PICK(x_cos_x_backward, stream)(dx, dy, x, count, type, stream);
+void activation_backward(void* dx, const void* dy, const void* saved, int64_t count, DType type, Activation f,
+                         float slope, Stream stream) {
+  DOPPEL_PICK(activation_backward, stream)(dx, dy, saved, count, type, f, slope, stream);
 }
 
 DOPPEL_BACKENDS(add_activation_forward)

@@ -19,18 +19,12 @@ struct Forward {
 template <Activation F>
 struct Backward {
   float slope;
-  __device__ float operator()(float dy, float y) const { return dy * activation_derivative(F, y, slope); }
+  __device__ float operator()(float dy, float saved) const { return dy * activation_derivative(F, saved, slope); }
 };
 template <Activation F>
 struct AddForward {
   float slope;
   __device__ float operator()(float a, float b) const { return activate(F, a + b, slope); }
-};
-struct XCosX {
-  __device__ float operator()(float x, float) const { return x_cos_x(x); }
-};
-struct XCosXBackward {
-  __device__ float operator()(float dy, float x) const { return dy * x_cos_x_derivative(x); }
 };
 struct Add {
   __device__ float operator()(float a, float b) const { return a + b; }
@@ -97,6 +91,8 @@ void launch_activation(void* out, const void* a, const void* b, int64_t count, D
       return with(Formula<Activation::leaky_relu>{slope});
     case Activation::sigmoid:
       return with(Formula<Activation::sigmoid>{slope});
+    case Activation::x_cos_x:
+      return with(Formula<Activation::x_cos_x>{slope});
   }
 }
 
@@ -106,17 +102,9 @@ void activation_forward(void* y, const void* x, int64_t count, DType type, Activ
   launch_activation<1, Forward>(y, x, nullptr, count, type, f, slope, stream);
 }
 
-void activation_backward(void* dx, const void* dy, const void* y, int64_t count, DType type, Activation f, float slope,
-                         Stream stream) {
-  launch_activation<2, Backward>(dx, dy, y, count, type, f, slope, stream);
-}
-
-void x_cos_x_forward(void* y, const void* x, int64_t count, DType type, Stream stream) {
-  launch_typed<1>(y, x, nullptr, count, type, XCosX{}, stream);
-}
-
-void x_cos_x_backward(void* dx, const void* dy, const void* x, int64_t count, DType type, Stream stream) {
-  launch_typed<2>(dx, dy, x, count, type, XCosXBackward{}, stream);
+void activation_backward(void* dx, const void* dy, const void* saved, int64_t count, DType type, Activation f,
+                         float slope, Stream stream) {
+  launch_activation<2, Backward>(dx, dy, saved, count, type, f, slope, stream);
 }
 
 void add_activation_forward(void* y, const void* a, const void* b, int64_t count, DType type, Activation f, float slope,

@@ -11,43 +11,70 @@
 
 namespace doppel {
 
-enum class Activation : int { none, leaky_relu, sigmoid };
+enum class Activation : int { none, leaky_relu, sigmoid, x_cos_x };
+
+constexpr const char* name_of(Activation f) {
+  return f == Activation::none         ? "none"
+         : f == Activation::leaky_relu ? "leaky_relu"
+         : f == Activation::sigmoid    ? "sigmoid"
+                                       : "x_cos_x";
+}
+
+// Whether f' is to be had from the input z only, and not from the output: z cos z is not monotonic.
+DOPPEL_BOTH inline bool saves_input(Activation f) {
+  return f == Activation::x_cos_x;
+}
+
+struct CosSin {
+  float cos, sin;
+};
+// Both within 2^-22 for |x| <= 2^20; beyond, where neighbouring floats are further apart than a sixteenth of a turn,
+// anything. CUDA's own take a path through local memory for large x, which no kernel of a convolution shall have, so
+// these are ours: x = k pi + r with pi in two parts (Cody and Waite, "Software Manual for the Elementary Functions",
+// 1980, ch. 8) and Taylor's polynomials for |r| <= pi/2, whose first terms left out are below 2^-27.
+DOPPEL_BOTH inline CosSin cos_sin(float x) {
+  const float k = std::rint(x * 0x1.45f306p-2f);                                  // 1/pi
+  const float r = std::fma(k, 0x1.777a5cp-24f, std::fma(-k, 0x1.921fb6p+1f, x));  // pi = 0x1.921fb6p+1 - 0x1.777a5cp-24
+  const float q = r * r, half = 0.5f * k, sign = half == std::floor(half) ? 1.0f : -1.0f;
+  const float c = std::fma(
+      std::fma(std::fma(std::fma(std::fma(1 / 479001600.0f, q, -1 / 3628800.0f), q, 1 / 40320.0f), q, -1 / 720.0f), q,
+               1 / 24.0f),
+      q, -0.5f);
+  const float s = std::fma(
+      std::fma(std::fma(std::fma(std::fma(1 / 6227020800.0f, q, -1 / 39916800.0f), q, 1 / 362880.0f), q, -1 / 5040.0f),
+               q, 1 / 120.0f),
+      q, -1 / 6.0f);
+  return {sign * std::fma(c, q, 1.0f), sign * std::fma(s * q, r, r)};
+}
 
 // y = f(z). `slope` is the factor of negative inputs of the leaky ReLU (Maas, Hannun, Ng 2013), 0 < slope < 1.
 DOPPEL_BOTH inline float activate(Activation f, float z, float slope) {
   if (f == Activation::leaky_relu) return z > 0 ? z : slope * z;
   if (f == Activation::sigmoid) return 1 / (1 + std::exp(-z));
+  if (f == Activation::x_cos_x) return z * cos_sin(z).cos;
   return z;
 }
 
-// f'(z) from the saved output y = f(z): sign(y) = sign(z) as the slope is positive; for the sigmoid f' = y (1 - y).
-DOPPEL_BOTH inline float activation_derivative(Activation f, float y, float slope) {
-  if (f == Activation::leaky_relu) return y > 0 ? 1 : slope;
-  if (f == Activation::sigmoid) return y * (1 - y);
+// f'(z) from what is saved. That is the output y = f(z): sign(y) = sign(z) as the slope is positive; for the sigmoid
+// f' = y (1 - y). Of z cos z it is z: f' = cos z - z sin z.
+DOPPEL_BOTH inline float activation_derivative(Activation f, float saved, float slope) {
+  if (f == Activation::leaky_relu) return saved > 0 ? 1 : slope;
+  if (f == Activation::sigmoid) return saved * (1 - saved);
+  if (f == Activation::x_cos_x) {
+    const CosSin a = cos_sin(saved);
+    return a.cos - saved * a.sin;
+  }
   return 1;
 }
 
-// x cos x, which is not monotonic: its derivative cannot be had from its output, so it is no Activation and no
-// convolution carries it along. It has launchers of its own, x_cos_x_forward and x_cos_x_backward.
-DOPPEL_BOTH inline float x_cos_x(float x) {
-  return x * std::cos(x);
-}
-DOPPEL_BOTH inline float x_cos_x_derivative(float x) {
-  return std::cos(x) - x * std::sin(x);
-}
-
-// y[i] = f(x[i]); x and y of type `type`, `count` elements; y may be x.
+// y[i] = f(x[i]); x and y of type `type`, `count` elements; y may be x, unless saves_input(f) and a backward pass is to
+// follow.
 void activation_forward(void* y, const void* x, int64_t count, DType type, Activation f, float slope, Stream stream);
 
-// dx[i] = dy[i] f'(y[i]); all of type `type`; dx may be dy. Writes dx.
-void activation_backward(void* dx, const void* dy, const void* y, int64_t count, DType type, Activation f, float slope,
-                         Stream stream);
-
-// y[i] = x[i] cos x[i]; both of type `type`; y may be x, but the backward pass needs x.
-void x_cos_x_forward(void* y, const void* x, int64_t count, DType type, Stream stream);
-
-// dx[i] = dy[i] (cos x[i] - x[i] sin x[i]); all of type `type`; dx may be dy or x. Writes dx.
-void x_cos_x_backward(void* dx, const void* dy, const void* x, int64_t count, DType type, Stream stream);
+// dx[i] = dy[i] f'(saved[i]), saved being y, or x where saves_input(f); all of type `type`; dx may be dy or saved.
+// Writes dx.
+void activation_backward(void* dx, const void* dy, const void* saved, int64_t count, DType type, Activation f,
+                         float slope, Stream stream);
 
 // y = f(a + b): the end of a residual block. All of type `type`; y may be a or b.
 void add_activation_forward(void* y, const void* a, const void* b, int64_t count, DType type, Activation f, float slope,

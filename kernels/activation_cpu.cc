@@ -32,6 +32,8 @@ void with_activation(Activation f, Body body) {
       return body(std::integral_constant<Activation, Activation::leaky_relu>{});
     case Activation::sigmoid:
       return body(std::integral_constant<Activation, Activation::sigmoid>{});
+    case Activation::x_cos_x:
+      return body(std::integral_constant<Activation, Activation::x_cos_x>{});
   }
 }
 
@@ -47,34 +49,17 @@ void activation_forward(void* y, const void* x, int64_t count, DType type, Activ
   });
 }
 
-void activation_backward(void* dx, const void* dy, const void* y, int64_t count, DType type, Activation f, float slope,
-                         Stream) {
+void activation_backward(void* dx, const void* dy, const void* saved, int64_t count, DType type, Activation f,
+                         float slope, Stream) {
   with_type(type, [&](auto t) {
     using T = decltype(t);
     const T* g = static_cast<const T*>(dy);
-    const T* saved = static_cast<const T*>(y);
+    const T* from = static_cast<const T*>(saved);
     with_activation(f, [&](auto kind) {
       map<T>(dx, count, [=](int64_t i) {
-        return to_float(g[i]) * activation_derivative(decltype(kind)::value, to_float(saved[i]), slope);
+        return to_float(g[i]) * activation_derivative(decltype(kind)::value, to_float(from[i]), slope);
       });
     });
-  });
-}
-
-void x_cos_x_forward(void* y, const void* x, int64_t count, DType type, Stream) {
-  with_type(type, [&](auto t) {
-    using T = decltype(t);
-    const T* in = static_cast<const T*>(x);
-    map<T>(y, count, [=](int64_t i) { return x_cos_x(to_float(in[i])); });
-  });
-}
-
-void x_cos_x_backward(void* dx, const void* dy, const void* x, int64_t count, DType type, Stream) {
-  with_type(type, [&](auto t) {
-    using T = decltype(t);
-    const T* g = static_cast<const T*>(dy);
-    const T* in = static_cast<const T*>(x);
-    map<T>(dx, count, [=](int64_t i) { return to_float(g[i]) * x_cos_x_derivative(to_float(in[i])); });
   });
 }
 

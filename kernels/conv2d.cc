@@ -69,6 +69,16 @@ bool one_by_one(const Conv2d& conv, Stream stream) {
   return conv.groups > 1 && (stream.device == Device::cpu || vendor);
 }
 
+// Whether the activation is a pass of its own: oneDNN and cuDNN know no epilogue that stores two tensors.
+bool activates_apart(const Epilogue& e, Stream stream) {
+  const bool vendor = stream.device == Device::cuda && stream.library == Library::vendor;
+  return saves_input(e.activation) && (stream.device == Device::cpu || vendor);
+}
+Epilogue without_activation(Epilogue e) {
+  e.activation = Activation::none;
+  return e;
+}
+
 // `base` moved by an offset in elements of a type. No memory stays none.
 template <typename Byte, typename Void>
 Void* moved(Void* base, int64_t elements, DType type) {
@@ -89,7 +99,8 @@ ConvWorkspace conv2d_workspace(const Conv2d& conv, const Epilogue& epilogue, Str
   return workspace_by_choice(conv.kernels, stream, [&](Stream on, const KernelChoices& kernels) {
     Conv2d chosen = one_by_one(conv, on) ? one_group(conv) : conv;
     chosen.kernels = kernels;
-    return DOPPEL_PICK_LIBRARY(conv2d_workspace, on)(chosen, epilogue, on);
+    return DOPPEL_PICK_LIBRARY(conv2d_workspace, on)(
+        chosen, activates_apart(epilogue, on) ? without_activation(epilogue) : epilogue, on);
   });
 }
 
@@ -100,25 +111,32 @@ std::vector<KernelChoice> conv2d_choices(const Conv2d& conv, Pass pass, Stream s
 
 DOPPEL_BACKENDS(conv2d_fprop)
 void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
-                  void* workspace, Stream stream) {
+                  void* workspace, Stream stream, void* saved) {
+  if (saves_input(epilogue.activation) && !saved)
+    throw std::invalid_argument("conv2d: this activation's derivative needs memory for z");
   stream = by_choice(stream, conv.kernels.fprop);
+  if (activates_apart(epilogue, stream)) {
+    conv2d_fprop(saved, x, w, b, conv, without_activation(epilogue), workspace, stream);
+    return activation_forward(y, saved, conv.groups * conv.out_elements(), conv.out_type, epilogue.activation, 0,
+                              stream);
+  }
   const auto launch = DOPPEL_PICK_LIBRARY(conv2d_fprop, stream);
-  if (!one_by_one(conv, stream)) return launch(y, x, w, b, conv, epilogue, workspace, stream);
+  if (!one_by_one(conv, stream)) return launch(y, x, w, b, conv, epilogue, workspace, stream, saved);
   for (int64_t g = 0; g < conv.groups; ++g)
     launch(at(y, g * conv.out_elements(), conv.out_type), at(x, g * conv.in_elements(), conv.type),
            at(w, g * conv.weight_stride, conv.type), b + g * conv.bias_stride, one_group(conv), epilogue, workspace,
-           stream);
+           stream, nullptr);
 }
 
 DOPPEL_BACKENDS(conv2d_backward_epilogue)
-void conv2d_backward_epilogue(void* dz, float* db, const void* dy, const void* y, const Conv2d& conv,
+void conv2d_backward_epilogue(void* dz, float* db, const void* dy, const void* saved, const Conv2d& conv,
                               const Epilogue& epilogue, void* workspace, Stream stream) {
   const auto launch = DOPPEL_PICK(conv2d_backward_epilogue, stream);
-  if (!one_by_one(conv, stream)) return launch(dz, db, dy, y, conv, epilogue, workspace, stream);
+  if (!one_by_one(conv, stream)) return launch(dz, db, dy, saved, conv, epilogue, workspace, stream);
   for (int64_t g = 0; g < conv.groups; ++g) {
     const int64_t first = g * conv.out_elements();
     launch(at(dz, first, conv.type), db + g * conv.bias_stride, at(dy, first, conv.out_type),
-           at(y, first, conv.out_type), one_group(conv), epilogue, workspace, stream);
+           at(saved, first, conv.out_type), one_group(conv), epilogue, workspace, stream);
   }
 }
 

@@ -88,18 +88,18 @@ std::vector<KernelChoice> conv2d_choices(const Conv2d& conv, Pass pass, Stream) 
 }
 
 void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
-                  void* workspace, Stream stream) {
+                  void* workspace, Stream stream, void* saved) {
   const Family family = family_of(conv, Pass::fprop);
   const auto fprop = family == Family::ends    ? ends_fprop
                      : family == Family::mma   ? mma_fprop
                      : family == Family::wgmma ? wgmma_fprop
                                                : simt_fprop;
-  fprop(y, x, w, b, conv, epilogue, workspace, stream);
+  fprop(y, saves_input(epilogue.activation) ? saved : nullptr, x, w, b, conv, epilogue, workspace, stream);
 }
 
-void conv2d_backward_epilogue(void* dz, float* db, const void* dy, const void* y, const Conv2d& conv,
+void conv2d_backward_epilogue(void* dz, float* db, const void* dy, const void* saved, const Conv2d& conv,
                               const Epilogue& epilogue, void* workspace, Stream stream) {
-  launch_backward_epilogue(dz, db, dy, y, conv, epilogue, workspace, stream);
+  launch_backward_epilogue(dz, db, dy, saved, conv, epilogue, workspace, stream);
 }
 
 void conv2d_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream) {

@@ -8,7 +8,7 @@
 //
 // Backward, with dy of y's shape:
 //
-//   dz = unshuffle(dy) f'(y)               conv2d_backward_epilogue; also db[k] = sum over n, p, q of dz
+//   dz = unshuffle(dy) f'(saved)           conv2d_backward_epilogue; also db[k] = sum over n, p, q of dz
 //   dx = sum over k, r, s of dz w          conv2d_dgrad
 //   dw = sum over n, p, q of dz x          conv2d_wgrad
 //
@@ -94,13 +94,14 @@ ConvWorkspace conv2d_workspace(const Conv2d& conv, const Epilogue& epilogue, Str
 // first; it may have none. Throws std::runtime_error where it cannot be used.
 std::vector<KernelChoice> conv2d_choices(const Conv2d& conv, Pass pass, Stream stream);
 
+// Where saves_input(activation), `saved` becomes shuffle(z), of y's shape and type; else it may be null.
 void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
-                  void* workspace, Stream stream);
+                  void* workspace, Stream stream, void* saved = nullptr);
 
-// dz [N,P,Q,K] of `type`; dy and y in y's shape, of `out_type`; db [K]. y is not read (may be null) without an
-// activation. Column sums are taken over a fixed number of row ranges in a fixed order: equal on every run and thread
-// count.
-void conv2d_backward_epilogue(void* dz, float* db, const void* dy, const void* y, const Conv2d& conv,
+// dz [N,P,Q,K] of `type`; dy and saved in y's shape, of `out_type`; db [K]. saved is y, or where
+// saves_input(activation) what fprop saved; it is not read (may be null) without an activation. Column sums are taken
+// over a fixed number of row ranges in a fixed order: equal on every run and thread count.
+void conv2d_backward_epilogue(void* dz, float* db, const void* dy, const void* saved, const Conv2d& conv,
                               const Epilogue& epilogue, void* workspace, Stream stream);
 
 void conv2d_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream);

@@ -57,22 +57,29 @@ constexpr int kColumnParts = 16;
 
 // ---- backward epilogue ----------------------------------------------------------------------------------------------
 
-// One run of `count` channels: dz = dy f'(y), and the sum of dz.
+// One run of `count` channels: dz = dy f'(saved), and the sum of dz.
 template <typename TOut, typename T>
-void epilogue_run(T* dz, float* sum, const TOut* dy, const TOut* y, int count, const Epilogue& e) {
+void epilogue_run(T* dz, float* sum, const TOut* dy, const TOut* saved, int count, const Epilogue& e) {
   if (e.activation == Activation::leaky_relu) {
     const float slope = e.slope;
 #pragma omp simd
     for (int i = 0; i < count; ++i) {
-      const float v = to_float(dy[i]) * (to_float(y[i]) > 0 ? 1.f : slope);
+      const float v = to_float(dy[i]) * (to_float(saved[i]) > 0 ? 1.f : slope);
       dz[i] = from_float<T>(v);
       sum[i] += v;
     }
   } else if (e.activation == Activation::sigmoid) {
 #pragma omp simd
     for (int i = 0; i < count; ++i) {
-      const float s = to_float(y[i]);
+      const float s = to_float(saved[i]);
       const float v = to_float(dy[i]) * s * (1 - s);
+      dz[i] = from_float<T>(v);
+      sum[i] += v;
+    }
+  } else if (e.activation == Activation::x_cos_x) {
+#pragma omp simd
+    for (int i = 0; i < count; ++i) {
+      const float v = to_float(dy[i]) * activation_derivative(Activation::x_cos_x, to_float(saved[i]), 0);
       dz[i] = from_float<T>(v);
       sum[i] += v;
     }
@@ -87,7 +94,7 @@ void epilogue_run(T* dz, float* sum, const TOut* dy, const TOut* y, int count, c
 }
 
 template <typename TOut, typename T>
-void backward_epilogue(T* dz, float* db, const TOut* dy, const TOut* y, const Conv2d& c, const Epilogue& e,
+void backward_epilogue(T* dz, float* db, const TOut* dy, const TOut* saved, const Conv2d& c, const Epilogue& e,
                        float* partial) {
   const int p = c.out_h(), q = c.out_w(), k = c.k;
   const int64_t rows = int64_t(c.n) * p;
@@ -98,7 +105,7 @@ void backward_epilogue(T* dz, float* db, const TOut* dy, const TOut* y, const Co
       for (int64_t row = rows * part / kColumnParts; row < rows * (part + 1) / kColumnParts; ++row) {
         if (!e.shuffle) {
           for (int64_t at = row * q * k; at < (row + 1) * q * k; at += k)
-            epilogue_run(dz + at, sum, dy + at, y ? y + at : nullptr, k, e);
+            epilogue_run(dz + at, sum, dy + at, saved ? saved + at : nullptr, k, e);
           continue;
         }
         // Row `row` of z holds rows 2 row and 2 row + 1 of y, each pixel's channels in two runs of k/2.
@@ -106,8 +113,8 @@ void backward_epilogue(T* dz, float* db, const TOut* dy, const TOut* y, const Co
         for (int w = 0; w < q; ++w)
           for (int i = 0; i < 2; ++i) {
             const int64_t large = ((2 * row + i) * q + w) * half;
-            epilogue_run(dz + (row * q + w) * k + i * half, sum + i * half, dy + large, y ? y + large : nullptr, half,
-                         e);
+            epilogue_run(dz + (row * q + w) * k + i * half, sum + i * half, dy + large, saved ? saved + large : nullptr,
+                         half, e);
           }
       }
     }
@@ -138,7 +145,7 @@ std::vector<KernelChoice> conv2d_choices(const Conv2d&, Pass, Stream) {
 }
 
 void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
-                  void* workspace, Stream stream) {
+                  void* workspace, Stream stream, void*) {
   Carver carver(workspace);
   void* z = epilogue.shuffle ? carver.take(shuffle_bytes(conv, epilogue)) : y;
   void* rest = static_cast<char*>(workspace) + carver.used();
@@ -147,14 +154,14 @@ void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const C
     pixel_shuffle_forward(y, z, {conv.n, conv.out_h(), conv.out_w(), conv.k / 4, conv.out_type}, stream);
 }
 
-void conv2d_backward_epilogue(void* dz, float* db, const void* dy, const void* y, const Conv2d& conv,
+void conv2d_backward_epilogue(void* dz, float* db, const void* dy, const void* saved, const Conv2d& conv,
                               const Epilogue& epilogue, void* workspace, Stream) {
   float* partial = static_cast<float*>(workspace);
   const auto run = [&](auto out_type, auto type) {
     using TOut = decltype(out_type);
     using T = decltype(type);
-    backward_epilogue<TOut, T>(static_cast<T*>(dz), db, static_cast<const TOut*>(dy), static_cast<const TOut*>(y), conv,
-                               epilogue, partial);
+    backward_epilogue<TOut, T>(static_cast<T*>(dz), db, static_cast<const TOut*>(dy), static_cast<const TOut*>(saved),
+                               conv, epilogue, partial);
   };
   if (conv.out_type == DType::f32)
     conv.type == DType::f32 ? run(float{}, float{}) : run(float{}, Bf16{});

@@ -18,8 +18,8 @@ bool takes_ends_wgrad(const Conv2d& conv);
 // backward_epilogue is left 0; fprop and dgrad need none.
 ConvWorkspace ends_workspace(const Conv2d& conv, const Epilogue& epilogue);
 
-void ends_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
-                void* workspace, Stream stream);
+void ends_fprop(void* y, void* saved, const void* x, const void* w, const float* b, const Conv2d& conv,
+                const Epilogue& epilogue, void* workspace, Stream stream);
 void ends_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream);
 void ends_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream);
 

@@ -30,8 +30,8 @@ ConvWorkspace mma_workspace(const Conv2d& conv, const Epilogue& epilogue);
 size_t mma_fprop_workspace(const Conv2d& conv, const Epilogue& epilogue);
 size_t mma_dgrad_workspace(const Conv2d& conv);
 size_t mma_wgrad_workspace(const Conv2d& conv);
-void mma_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
-               void* workspace, Stream stream);
+void mma_fprop(void* y, void* saved, const void* x, const void* w, const float* b, const Conv2d& conv,
+               const Epilogue& epilogue, void* workspace, Stream stream);
 void mma_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream);
 void mma_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream);
 

@@ -72,7 +72,8 @@ MmaPlan plan_of(const Conv2d& v) {
 // Whether z goes through memory: when its sum is split, and for the epilogues of last layers, which are rarely wide
 // enough to be computed here.
 bool by_partials(const Conv2d& v, const Epilogue& e) {
-  return plan_of(v).splits > 1 || e.activation == Activation::sigmoid || v.out_type == DType::f32;
+  return plan_of(v).splits > 1 || e.activation == Activation::sigmoid || saves_input(e.activation) ||
+         v.out_type == DType::f32;
 }
 
 }  // namespace
@@ -82,8 +83,8 @@ size_t mma_fprop_workspace(const Conv2d& conv, const Epilogue& epilogue) {
   return size_t(conv.groups) * size_t(plan_of(conv).splits) * size_t(conv.out_elements()) * sizeof(float);
 }
 
-void mma_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
-               void* workspace, Stream stream) {
+void mma_fprop(void* y, void* saved, const void* x, const void* w, const float* b, const Conv2d& conv,
+               const Epilogue& epilogue, void* workspace, Stream stream) {
   require_units(y, x, w, conv);
   const MmaPlan plan = plan_of(conv);
   const ConvShape v = shape_of(conv);
@@ -96,7 +97,7 @@ void mma_fprop(void* y, const void* x, const void* w, const float* b, const Conv
         static_cast<Bf16*>(y), partial, static_cast<const Bf16*>(x), static_cast<const Bf16*>(w), b, v, slope,
         epilogue.shuffle, stream);
   });
-  if (partial) finish_splits(y, partial, b, conv, epilogue, plan.splits, stream);
+  if (partial) finish_splits(y, saved, partial, b, conv, epilogue, plan.splits, stream);
 }
 
 }  // namespace doppel::DOPPEL_BACKEND

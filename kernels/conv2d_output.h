@@ -24,9 +24,9 @@ DOPPEL_BOTH inline int output_vector(const Conv2d& conv, bool shuffle) {
   return run % 4 == 0 ? 4 : run % 2 == 0 ? 2 : 1;
 }
 
-// f(z + b) of channel k.
-__device__ __forceinline__ float finish_output(float z, float b, const Epilogue& epilogue) {
-  return activate(epilogue.activation, z + b, epilogue.slope);
+// f(z) of a z that has its bias.
+__device__ __forceinline__ float finish_output(float z, const Epilogue& epilogue) {
+  return activate(epilogue.activation, z, epilogue.slope);
 }
 
 // y[at] = value, rounded to `type`.
@@ -35,6 +35,13 @@ __device__ __forceinline__ void store_output(void* y, int64_t at, float value, D
     static_cast<Bf16*>(y)[at] = to_bf16(value);
   else
     static_cast<float*>(y)[at] = value;
+}
+
+// y[at] = f(z), and saved[at] = z where there is a `saved`, both rounded to `type`.
+__device__ __forceinline__ void store_finished(void* y, void* saved, int64_t at, float z, const Epilogue& epilogue,
+                                               DType type) {
+  if (saved) store_output(saved, at, z, type);
+  store_output(y, at, finish_output(z, epilogue), type);
 }
 
 // y[at], y[at + 1], in one store: `at` is even, and y aligned to two elements.

@@ -13,8 +13,8 @@ namespace doppel::DOPPEL_BACKEND {
 // backward_epilogue is left 0: that is kernels/conv2d_epilogue.cu.
 ConvWorkspace simt_workspace(const Conv2d& conv, const Epilogue& epilogue);
 
-void simt_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
-                void* workspace, Stream stream);
+void simt_fprop(void* y, void* saved, const void* x, const void* w, const float* b, const Conv2d& conv,
+                const Epilogue& epilogue, void* workspace, Stream stream);
 void simt_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream);
 void simt_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream);
 

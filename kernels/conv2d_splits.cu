@@ -42,8 +42,8 @@ DOPPEL_GLOBAL((kThreads), add_kernel, void* out, DType type, const float* partia
 }
 
 template <int Width>
-DOPPEL_GLOBAL((kThreads), finish_kernel, void* y, const float* partial, const float* b, Conv2d conv, Epilogue epilogue,
-              int splits) {
+DOPPEL_GLOBAL((kThreads), finish_kernel, void* y, void* saved, const float* partial, const float* b, Conv2d conv,
+              Epilogue epilogue, int splits) {
   const int64_t i = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * Width, count = conv.out_pixels() * conv.k;
   const int64_t group = blockIdx.y;
   if (i >= count) return;
@@ -52,10 +52,13 @@ DOPPEL_GLOBAL((kThreads), finish_kernel, void* y, const float* partial, const fl
   const int k = int(i % conv.k), pixel = int(i / conv.k);
   Vector<float, Width> z = sum_of_splits<Width>(partial, i, count, splits);
 #pragma unroll
-  for (int j = 0; j < Width; ++j) z.v[j] = finish_output(z.v[j], b[k + j], epilogue);
-  store_outputs(y,
-                group * count + output_offset(conv, epilogue.shuffle, 0, pixel / conv.out_w(), pixel % conv.out_w(), k),
-                z, conv.out_type);
+  for (int j = 0; j < Width; ++j) z.v[j] += b[k + j];
+  const int64_t at =
+      group * count + output_offset(conv, epilogue.shuffle, 0, pixel / conv.out_w(), pixel % conv.out_w(), k);
+  if (saved) store_outputs(saved, at, z, conv.out_type);
+#pragma unroll
+  for (int j = 0; j < Width; ++j) z.v[j] = finish_output(z.v[j], epilogue);
+  store_outputs(y, at, z, conv.out_type);
 }
 
 template <int Width>
@@ -80,15 +83,15 @@ void add_splits(void* out, DType type, const float* partial, int64_t count, int 
     DOPPEL_KERNEL(add_kernel<1>).launch(geometry<1>(count, groups), out, type, partial, count, splits, stride, stream);
 }
 
-void finish_splits(void* y, const float* partial, const float* b, const Conv2d& conv, const Epilogue& epilogue,
-                   int splits, Stream stream) {
+void finish_splits(void* y, void* saved, const float* partial, const float* b, const Conv2d& conv,
+                   const Epilogue& epilogue, int splits, Stream stream) {
   const int64_t count = conv.out_pixels() * conv.k;
-  if (output_vector(conv, epilogue.shuffle) == 4 && takes_quads(y, conv.out_type))
+  if (output_vector(conv, epilogue.shuffle) == 4 && takes_quads(y, conv.out_type) && takes_quads(saved, conv.out_type))
     DOPPEL_KERNEL(finish_kernel<4>)
-        .launch(geometry<4>(count, conv.groups), y, partial, b, conv, epilogue, splits, stream);
+        .launch(geometry<4>(count, conv.groups), y, saved, partial, b, conv, epilogue, splits, stream);
   else
     DOPPEL_KERNEL(finish_kernel<1>)
-        .launch(geometry<1>(count, conv.groups), y, partial, b, conv, epilogue, splits, stream);
+        .launch(geometry<1>(count, conv.groups), y, saved, partial, b, conv, epilogue, splits, stream);
 }
 
 }  // namespace doppel::DOPPEL_BACKEND

@@ -13,8 +13,8 @@ namespace doppel::DOPPEL_BACKEND {
 void add_splits(void* out, DType type, const float* partial, int64_t count, int splits, int groups, int64_t stride,
                 Stream stream);
 
-// The same for z, partial[group][split][N,P,Q,K], followed by bias and epilogue.
-void finish_splits(void* y, const float* partial, const float* b, const Conv2d& conv, const Epilogue& epilogue,
-                   int splits, Stream stream);
+// The same for z, partial[group][split][N,P,Q,K], followed by bias and epilogue; `saved` as conv2d_fprop's.
+void finish_splits(void* y, void* saved, const float* partial, const float* b, const Conv2d& conv,
+                   const Epilogue& epilogue, int splits, Stream stream);
 
 }  // namespace doppel::DOPPEL_BACKEND

@@ -29,8 +29,8 @@ ConvWorkspace wgmma_workspace(const Conv2d& conv, const Epilogue& epilogue);
 size_t wgmma_fprop_workspace(const Conv2d& conv, const Epilogue& epilogue);
 size_t wgmma_dgrad_workspace(const Conv2d& conv);
 size_t wgmma_wgrad_workspace(const Conv2d& conv);
-void wgmma_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
-                 void* workspace, Stream stream);
+void wgmma_fprop(void* y, void* saved, const void* x, const void* w, const float* b, const Conv2d& conv,
+                 const Epilogue& epilogue, void* workspace, Stream stream);
 void wgmma_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream);
 void wgmma_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream);
 

@@ -77,7 +77,8 @@ DOPPEL_GLOBAL((T::kThreads, 1), fprop, Bf16* y, float* partial, DOPPEL_GRID_CONS
 
 // As mma_fprop: z goes through memory when its sum is split, and for the epilogues of last layers.
 bool by_partials(const Conv2d& v, const Epilogue& e) {
-  return v.kernels.fprop.splits > 1 || e.activation == Activation::sigmoid || v.out_type == DType::f32;
+  return v.kernels.fprop.splits > 1 || e.activation == Activation::sigmoid || saves_input(e.activation) ||
+         v.out_type == DType::f32;
 }
 
 }  // namespace
@@ -87,8 +88,8 @@ size_t wgmma_fprop_workspace(const Conv2d& conv, const Epilogue& epilogue) {
   return size_t(conv.groups) * size_t(conv.kernels.fprop.splits) * size_t(conv.out_elements()) * sizeof(float);
 }
 
-void wgmma_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
-                 void* workspace, Stream stream) {
+void wgmma_fprop(void* y, void* saved, const void* x, const void* w, const float* b, const Conv2d& conv,
+                 const Epilogue& epilogue, void* workspace, Stream stream) {
   require_units(y, x, w, conv);
   const auto [kernel, splits, algorithm] = conv.kernels.fprop;
   const ConvShape v = shape_of(conv);
@@ -101,7 +102,7 @@ void wgmma_fprop(void* y, const void* x, const void* w, const float* b, const Co
                                    make_tensor_map(filters_of(conv, w, T::kN)), b, v, slope, epilogue.shuffle, splits,
                                    tiles, stream);
   });
-  if (partial) finish_splits(y, partial, b, conv, epilogue, splits, stream);
+  if (partial) finish_splits(y, saved, partial, b, conv, epilogue, splits, stream);
 }
 
 }  // namespace doppel::DOPPEL_BACKEND

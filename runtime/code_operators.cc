@@ -1,39 +1,11 @@
-// What the code between encoder and decoders may pass through, and no convolution carries along. Both gradients want
-// the input, which therefore lives until then.
-#include "kernels/activation.h"
+// What the code between encoder and decoders may pass through, and no convolution carries along. The gradient wants the
+// input, which therefore lives until then.
 #include "kernels/rms_norm.h"
 #include "runtime/gradient.h"
 #include "runtime/operators.h"
 
 namespace doppel {
 namespace {
-
-class XCosXBackwardOp : public Operator {
- public:
-  XCosXBackwardOp(int64_t count, DType type) : count_(count), type_(type) {}
-  std::string name() const override { return "x_cos_x_backward"; }
-  void run(const Arguments& a) const override { x_cos_x_backward(a.out[0], a.in[0], a.in[1], count_, type_, a.stream); }
-
- private:
-  int64_t count_;
-  DType type_;
-};
-
-class XCosXOp : public Operator {
- public:
-  XCosXOp(int64_t count, DType type) : count_(count), type_(type) {}
-  std::string name() const override { return "x_cos_x"; }
-  void run(const Arguments& a) const override { x_cos_x_forward(a.out[0], a.in[0], count_, type_, a.stream); }
-  void backward(Backward& b, const Node& node) const override {
-    b.contribute(node.in[0], [&](ValueId target) {
-      b.graph().append(std::make_shared<XCosXBackwardOp>(count_, type_), {b.of(node.out[0]), node.in[0]}, {target});
-    });
-  }
-
- private:
-  int64_t count_;
-  DType type_;
-};
 
 class RmsNormBackwardOp : public Operator {
  public:
@@ -61,13 +33,6 @@ class RmsNormOp : public Operator {
 };
 
 }  // namespace
-
-ValueId x_cos_x(Graph& g, ValueId x) {
-  const Value in = g[x];
-  const ValueId y = g.value("x cos x " + in.name, in.shape, in.type);
-  g.append(std::make_shared<XCosXOp>(in.shape.elements(), in.type), {x}, {y});
-  return y;
-}
 
 ValueId rms_norm(Graph& g, ValueId x) {
   const Value in = g[x];

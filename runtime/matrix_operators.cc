@@ -13,7 +13,7 @@ namespace {
 // The nodes of a convolution name the parameters and gradients of each group, one after the other; the launchers find
 // them from the first one's place and the strides in Conv2d.
 
-// in: dy, y; out: dz, the db
+// in: dy, saved; out: dz, the db
 class ConvEpilogueBackwardOp : public Operator {
  public:
   ConvEpilogueBackwardOp(const Conv2d& conv, const Epilogue& epilogue) : conv_(conv), epilogue_(epilogue) {}
@@ -138,7 +138,7 @@ std::string describe(const Conv2d& conv, const Epilogue& epilogue, Pass pass) {
   if (pass != Pass::fprop) return text;  // the gradients end with no epilogue
   const auto& [activation, slope, shuffle] = epilogue;
   text += std::string(" to ") + doppel::name_of(out_type);
-  if (activation != Activation::none) text += activation == Activation::sigmoid ? ", sigmoid" : ", leaky_relu";
+  if (activation != Activation::none) text += std::string(", ") + doppel::name_of(activation);
   return text + (shuffle ? ", shuffled" : "");
 }
 
@@ -172,18 +172,20 @@ std::string ConvOp::fused() const {
   std::string what = "bias";
   if (epilogue_.activation == Activation::leaky_relu) what += ", leaky ReLU";
   if (epilogue_.activation == Activation::sigmoid) what += ", sigmoid";
+  if (epilogue_.activation == Activation::x_cos_x) what += ", x cos x";
   if (epilogue_.shuffle) what += ", pixel shuffle";
   return what;
 }
 
 void ConvOp::run(const Arguments& a) const {
   const auto* b = static_cast<const float*>(a.in[size_t(1 + conv_.groups)]);
-  conv2d_fprop(a.out[0], a.in[0], a.in[1], b, conv_, epilogue_, a.workspace, a.stream);
+  conv2d_fprop(a.out[0], a.in[0], a.in[1], b, conv_, epilogue_, a.workspace, a.stream,
+               a.out.size() > 1 ? a.out[1] : nullptr);
 }
 
 void ConvOp::backward(Backward& b, const Node& node) const {
   Graph& g = b.graph();
-  const ValueId x = node.in[0], y = node.out[0], dy = b.of(y);
+  const ValueId x = node.in[0], saved = node.out.back(), dy = b.of(node.out[0]);
   if (dy == kNoValue) return;
   const auto weights = node.in.begin() + 1, biases = weights + conv_.groups;
   const std::vector<ValueId> w(weights, biases), bias(biases, node.in.end());
@@ -192,7 +194,7 @@ void ConvOp::backward(Backward& b, const Node& node) const {
   // Each view of a parameter has one reader, so that these gradients are written where they belong, as far apart as the
   // parameters.
   contribute_all(b, bias, {}, [&](const std::vector<ValueId>& db) {
-    g.append(std::make_shared<ConvEpilogueBackwardOp>(conv_, epilogue_), {dy, y}, joined({dz}, db));
+    g.append(std::make_shared<ConvEpilogueBackwardOp>(conv_, epilogue_), {dy, saved}, joined({dz}, db));
   });
   contribute_all(b, w, {}, [&](const std::vector<ValueId>& dw) {
     g.append(std::make_shared<ConvWgradOp>(conv_, epilogue_), {x, dz}, dw);

@@ -16,7 +16,7 @@ class ActivationOp : public Operator {
  public:
   ActivationOp(int64_t count, DType type, Activation f, float slope)
       : count_(count), type_(type), f_(f), slope_(slope) {}
-  std::string name() const override { return f_ == Activation::sigmoid ? "sigmoid" : "leaky_relu"; }
+  std::string name() const override { return name_of(f_); }
   void run(const Arguments& a) const override {
     activation_forward(a.out[0], a.in[0], count_, type_, f_, slope_, a.stream);
   }
@@ -50,7 +50,7 @@ class ActivationBackwardOp : public Operator {
 void ActivationOp::backward(Backward& b, const Node& node) const {
   b.contribute(node.in[0], [&](ValueId target) {
     b.graph().append(std::make_shared<ActivationBackwardOp>(count_, type_, f_, slope_),
-                     {b.of(node.out[0]), node.out[0]}, {target});
+                     {b.of(node.out[0]), saves_input(f_) ? node.in[0] : node.out[0]}, {target});
   });
 }
 
@@ -219,7 +219,7 @@ class AdvanceOp : public Operator {
 
 ValueId append_activation(Graph& g, ValueId x, Activation f, float slope) {
   const Value in = g[x];
-  const ValueId y = g.value((f == Activation::sigmoid ? "sigmoid " : "leaky ") + in.name, in.shape, in.type);
+  const ValueId y = g.value(std::string(name_of(f)) + " " + in.name, in.shape, in.type);
   g.append(std::make_shared<ActivationOp>(in.shape.elements(), in.type, f, slope), {x}, {y});
   return y;
 }
@@ -228,6 +228,10 @@ ValueId append_activation(Graph& g, ValueId x, Activation f, float slope) {
 
 ValueId leaky_relu(Graph& g, ValueId x, float slope) {
   return append_activation(g, x, Activation::leaky_relu, slope);
+}
+
+ValueId x_cos_x(Graph& g, ValueId x) {
+  return append_activation(g, x, Activation::x_cos_x, 0);
 }
 
 ValueId sigmoid(Graph& g, ValueId x) {
@@ -335,7 +339,10 @@ int fuse(Graph& g) {
         if (takes_shuffle) epilogue.shuffle = true;
         if (takes_activation || takes_shuffle) {
           before.op = std::make_shared<ConvOp>(conv->conv(), epilogue);
-          before.out = node.out;
+          // z stays where the gradient wants it, and lies as y does.
+          if (takes_activation && saves_input(epilogue.activation)) before.out.push_back(node.in[0]);
+          before.out[0] = node.out[0];
+          if (before.out.size() > 1) g[before.out[1]].shape = g[before.out[0]].shape;
           producer[size_t(node.out[0])] = producer[size_t(node.in[0])];
           ++absorbed;
           continue;

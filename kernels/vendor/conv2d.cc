@@ -73,7 +73,7 @@ std::vector<KernelChoice> conv2d_choices(const Conv2d& conv, Pass pass, Stream s
 }
 
 void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
-                  void* workspace, Stream stream) {
+                  void* workspace, Stream stream, void*) {
   const Plan& p = plan_of(conv, stream);
   const auto& way = chosen(p.fprop, conv, Pass::fprop);
   Parts parts(workspace);

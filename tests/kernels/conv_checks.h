@@ -11,10 +11,12 @@ inline constexpr Epilogue kSigmoid{Activation::sigmoid, 0, false};
 inline constexpr Epilogue kUp{Activation::leaky_relu, 0.1f, true};
 inline constexpr Epilogue kShuffle{Activation::none, 0, true};
 inline constexpr Epilogue kSigmoidShuffle{Activation::sigmoid, 0, true};
+inline constexpr Epilogue kCosine{Activation::x_cos_x, 0, false};
+inline constexpr Epilogue kCosineShuffle{Activation::x_cos_x, 0, true};
 
-// How much f can widen an error of z, and the error of evaluating f itself, relative to y.
-inline double widening(Activation f) {
-  return f == Activation::sigmoid ? 0.25 : 1;
+// How much f can widen an error of z.
+inline double widening(Activation f, double z) {
+  return f == Activation::sigmoid ? 0.25 : f == Activation::x_cos_x ? 1 + std::abs(z) : 1;
 }
 
 inline void check_fprop(ConvRun& run) {
@@ -24,20 +26,38 @@ inline void check_fprop(ConvRun& run) {
   const Doubles z = reference::conv2d_z(v, x, w, b);
   const Doubles size = reference::conv2d_z(v, absolute(x), absolute(w), absolute(b));
   const Doubles want = reference::conv2d_y(v, run.epilogue, z);
-  // The error of z moves with its element through the shuffle; the activation only narrows it.
-  Doubles allowed = scaled(size, widening(run.epilogue.activation) * sum_error(v.r * v.s * v.c + 1));
-  allowed = reference::conv2d_y(v, {Activation::none, 0, run.epilogue.shuffle}, allowed);
-  for (size_t i = 0; i < want.size(); ++i)
-    allowed[i] += std::abs(want[i]) * (8 * kRound + 1.01 * unit_roundoff(v.out_type));
+  // The error of z moves with its element through the shuffle.
+  const Activation f = run.epilogue.activation;
+  const Epilogue moved{Activation::none, 0, run.epilogue.shuffle};
+  const Doubles wanted_z = reference::conv2d_y(v, moved, z);
+  const Doubles error = reference::conv2d_y(v, moved, scaled(size, sum_error(v.r * v.s * v.c + 1)));
+  Doubles allowed = error, allowed_z = error;
+  for (size_t i = 0; i < want.size(); ++i) {
+    // z cos z is off by some units of z where the cosine is 0.
+    const double scale = std::abs(saves_input(f) ? wanted_z[i] : want[i]);
+    allowed[i] = widening(f, wanted_z[i]) * error[i] + scale * 8 * kRound;
+    allowed[i] += std::abs(want[i]) * 1.01 * unit_roundoff(v.out_type);
+    allowed_z[i] += std::abs(wanted_z[i]) * (8 * kRound + 1.01 * unit_roundoff(v.out_type));
+  }
   CHECK(mismatch(run.y, want, allowed) == "");
+  if (saves_input(f)) CHECK(mismatch(run.z, wanted_z, allowed_z) == "");
 }
 
 inline void check_backward_epilogue(ConvRun& run) {
   const Conv2d& v = run.conv;
   run.backward_epilogue();
-  const Doubles dz = reference::conv2d_dz(v, run.epilogue, run.dy.values(), run.y.values());
+  const Doubles dy = run.dy.values(), saved = run.saved().values();
+  const Doubles dz = reference::conv2d_dz(v, run.epilogue, dy, saved);
   const Doubles size = absolute(dz);
-  CHECK(mismatch(run.dz, dz, scaled(size, 4 * kRound + 1.01 * unit_roundoff(v.type))) == "");
+  Doubles allowed = scaled(size, 4 * kRound + 1.01 * unit_roundoff(v.type));
+  if (saves_input(run.epilogue.activation)) {
+    // The terms of cos z - z sin z may cancel.
+    Doubles terms = dy;
+    for (size_t i = 0; i < terms.size(); ++i) terms[i] = std::abs(dy[i]) * (1 + std::abs(saved[i]));
+    terms = reference::conv2d_dz(v, {Activation::none, 0, run.epilogue.shuffle}, terms, saved);
+    for (size_t i = 0; i < terms.size(); ++i) allowed[i] += 8 * kRound * terms[i];
+  }
+  CHECK(mismatch(run.dz, dz, allowed) == "");
   // db may sum dz before or after its rounding to `type`.
   const double rounding = v.type == DType::bf16 ? unit_roundoff(DType::bf16) : 0;
   CHECK(mismatch(run.db, reference::conv2d_db(v, dz),
@@ -108,6 +128,7 @@ inline void check_everywhere(const Conv2d& conv, const std::vector<Epilogue>& ep
   if (!emulator::checked()) check_fast(conv, epilogues, seed);
 }
 
-inline const std::vector<Epilogue> kAll = {kPlain, kLeaky, kSigmoid, kUp, kShuffle, kSigmoidShuffle};
+inline const std::vector<Epilogue> kAll = {kPlain,   kLeaky,          kSigmoid, kUp,
+                                           kShuffle, kSigmoidShuffle, kCosine,  kCosineShuffle};
 
 }  // namespace doppel::testing

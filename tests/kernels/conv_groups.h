@@ -44,7 +44,7 @@ struct GroupsRun {
   Epilogue epilogue;
   Stream stream;
   std::vector<std::unique_ptr<ConvRun>> parts;
-  Joined x, w, b, y, dy, dz, db, dx, dw;
+  Joined x, w, b, y, z, dy, dz, db, dx, dw;
 
   GroupsRun(const Conv2d& v, const Epilogue& e, uint64_t seed, Stream on, int spoiled = kNone)
       : conv(v),
@@ -54,6 +54,7 @@ struct GroupsRun {
         w(v.type, v.weights(), v.weight_stride),
         b(DType::f32, v.k, v.bias_stride),
         y(v.out_type, v.out_elements(), v.out_elements()),
+        z(v.out_type, v.out_elements(), v.out_elements()),
         dy(v.out_type, v.out_elements(), v.out_elements()),
         dz(v.type, v.out_elements(), v.out_elements()),
         db(DType::f32, v.k, v.bias_stride),
@@ -71,15 +72,17 @@ struct GroupsRun {
       x.spoil(spoiled, v.in_elements()), w.spoil(spoiled, v.weights()), b.spoil(spoiled, v.k),
           dy.spoil(spoiled, v.out_elements());
     const ConvWorkspace sizes = conv2d_workspace(conv, epilogue, stream);
+    const bool saves = saves_input(epilogue.activation);
     const auto with_workspace = [](size_t bytes, auto&& body) {
       Buffer workspace(DType::u8, int64_t(bytes));
       body(workspace.data());
       CHECK(workspace.guards_intact());
     };
     with_workspace(sizes.fprop, [&](void* p) {
-      conv2d_fprop(y.all.data(), x.all.data(), w.all.data(), b.all.f32(), conv, epilogue, p, stream);
+      conv2d_fprop(y.all.data(), x.all.data(), w.all.data(), b.all.f32(), conv, epilogue, p, stream,
+                   saves ? z.all.data() : nullptr);
     });
-    const void* const saved = epilogue.activation == Activation::none ? nullptr : y.all.data();
+    const void* const saved = epilogue.activation == Activation::none ? nullptr : (saves ? z : y).all.data();
     with_workspace(sizes.backward_epilogue, [&](void* p) {
       conv2d_backward_epilogue(dz.all.data(), db.all.f32(), dy.all.data(), saved, conv, epilogue, p, stream);
     });
@@ -99,6 +102,7 @@ struct GroupsRun {
       if (g == but) continue;
       INFO("group " << g);
       CHECK(y.holds(g, parts[size_t(g)]->y));
+      if (saves_input(epilogue.activation)) CHECK(z.holds(g, parts[size_t(g)]->z));
       CHECK(dz.holds(g, parts[size_t(g)]->dz));
       CHECK(db.holds(g, parts[size_t(g)]->db));
       CHECK(dx.holds(g, parts[size_t(g)]->dx));

@@ -33,7 +33,7 @@ struct ConvRun {
   Epilogue epilogue;
   Stream stream;
   Buffer x, w, b;
-  Buffer y, dy, dz, db, dx, dw;
+  Buffer y, z, dy, dz, db, dx, dw;  // z where the epilogue saves it, else empty
   ConvWorkspace sizes;
   bool workspaces_intact = true;
 
@@ -46,6 +46,7 @@ struct ConvRun {
         w(v.type, scaled(uniform(seed + 1, v.weights()), 2 / std::sqrt(double(v.r * v.s * v.c)))),
         b(DType::f32, uniform(seed + 2, v.k, -0.5f, 0.5f)),
         y(v.out_type, v.out_pixels() * v.k),
+        z(v.out_type, saves_input(e.activation) ? y.count() : 0),
         dy(v.out_type, uniform(seed + 3, v.out_pixels() * v.k)),
         dz(v.type, v.out_pixels() * v.k),
         db(DType::f32, v.k),
@@ -56,13 +57,17 @@ struct ConvRun {
   }
 
   void fprop() {
-    with_workspace(sizes.fprop,
-                   [&](void* p) { conv2d_fprop(y.data(), x.data(), w.data(), b.f32(), conv, epilogue, p, stream); });
+    with_workspace(sizes.fprop, [&](void* p) {
+      conv2d_fprop(y.data(), x.data(), w.data(), b.f32(), conv, epilogue, p, stream,
+                   z.count() > 0 ? z.data() : nullptr);
+    });
   }
+  // What the activation's derivative is taken from.
+  Buffer& saved() { return saves_input(epilogue.activation) ? z : y; }
   void backward_epilogue() {
-    const void* saved = epilogue.activation == Activation::none ? nullptr : y.data();
+    const void* from = epilogue.activation == Activation::none ? nullptr : saved().data();
     with_workspace(sizes.backward_epilogue, [&](void* p) {
-      conv2d_backward_epilogue(dz.data(), db.f32(), dy.data(), saved, conv, epilogue, p, stream);
+      conv2d_backward_epilogue(dz.data(), db.f32(), dy.data(), from, conv, epilogue, p, stream);
     });
   }
   void dgrad() {

@@ -8,12 +8,14 @@ namespace doppel::reference {
 double activate(Activation f, double z, double slope) {
   if (f == Activation::leaky_relu) return z > 0 ? z : slope * z;
   if (f == Activation::sigmoid) return 1 / (1 + std::exp(-z));
+  if (f == Activation::x_cos_x) return z * std::cos(z);
   return z;
 }
 
-double activation_derivative(Activation f, double y, double slope) {
-  if (f == Activation::leaky_relu) return y > 0 ? 1 : slope;
-  if (f == Activation::sigmoid) return y * (1 - y);
+double activation_derivative(Activation f, double saved, double slope) {
+  if (f == Activation::leaky_relu) return saved > 0 ? 1 : slope;
+  if (f == Activation::sigmoid) return saved * (1 - saved);
+  if (f == Activation::x_cos_x) return std::cos(saved) - saved * std::sin(saved);
   return 1;
 }
 
@@ -68,10 +70,10 @@ Doubles conv2d_y(const Conv2d& conv, const Epilogue& epilogue, const Doubles& z)
   return epilogue.shuffle ? pixel_shuffle(shuffle_of(conv), y) : y;
 }
 
-Doubles conv2d_dz(const Conv2d& conv, const Epilogue& epilogue, const Doubles& dy, const Doubles& y) {
+Doubles conv2d_dz(const Conv2d& conv, const Epilogue& epilogue, const Doubles& dy, const Doubles& saved) {
   Doubles dz = dy;
   for (size_t i = 0; i < dz.size(); ++i)
-    dz[i] *= activation_derivative(epilogue.activation, y[i], double(epilogue.slope));
+    dz[i] *= activation_derivative(epilogue.activation, saved[i], double(epilogue.slope));
   return epilogue.shuffle ? pixel_unshuffle(shuffle_of(conv), dz) : dz;
 }
 

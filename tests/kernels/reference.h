@@ -17,12 +17,12 @@ namespace doppel::reference {
 using Doubles = std::vector<double>;
 
 double activate(Activation f, double z, double slope);
-double activation_derivative(Activation f, double y, double slope);  // from y = f(z)
+double activation_derivative(Activation f, double saved, double slope);  // from y = f(z), or z: saves_input()
 
 // z without the epilogue; y, dz with it. `b` empty: no bias.
 Doubles conv2d_z(const Conv2d& conv, const Doubles& x, const Doubles& w, const Doubles& b);
 Doubles conv2d_y(const Conv2d& conv, const Epilogue& epilogue, const Doubles& z);
-Doubles conv2d_dz(const Conv2d& conv, const Epilogue& epilogue, const Doubles& dy, const Doubles& y);
+Doubles conv2d_dz(const Conv2d& conv, const Epilogue& epilogue, const Doubles& dy, const Doubles& saved);
 Doubles conv2d_db(const Conv2d& conv, const Doubles& dz);
 Doubles conv2d_dx(const Conv2d& conv, const Doubles& dz, const Doubles& w);
 Doubles conv2d_dw(const Conv2d& conv, const Doubles& x, const Doubles& dz);

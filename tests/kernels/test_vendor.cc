@@ -119,7 +119,7 @@ void compare_conv(const Layer& layer, DType type) {
       "fprop", c.out_type, out,
       [&](Buffer& y) { conv2d_fprop(y.data(), x.data(), w.data(), b.f32(), c, layer.epilogue, scratch, kOwn); },
       [&](Buffer& y) {
-        on_vendor::conv2d_fprop(y.data(), x.data(), w.data(), b.f32(), c, layer.epilogue, scratch, kOwn);
+        on_vendor::conv2d_fprop(y.data(), x.data(), w.data(), b.f32(), c, layer.epilogue, scratch, kOwn, nullptr);
       });
   compare(
       "dgrad", type, in, [&](Buffer& dx) { conv2d_dgrad(dx.data(), dz.data(), w.data(), c, scratch, kOwn); },

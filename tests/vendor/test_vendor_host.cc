@@ -38,7 +38,7 @@ void run(ConvRun& r, Pass pass) {
   Buffer workspace(DType::u8, int64_t(bytes));
   void* const p = workspace.data();
   if (pass == Pass::fprop)
-    on_vendor::conv2d_fprop(r.y.data(), r.x.data(), r.w.data(), r.b.f32(), r.conv, r.epilogue, p, kStream);
+    on_vendor::conv2d_fprop(r.y.data(), r.x.data(), r.w.data(), r.b.f32(), r.conv, r.epilogue, p, kStream, nullptr);
   else if (pass == Pass::dgrad)
     on_vendor::conv2d_dgrad(r.dx.data(), r.dz.data(), r.w.data(), r.conv, p, kStream);
   else
