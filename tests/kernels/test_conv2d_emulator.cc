@@ -44,8 +44,10 @@ TEST_CASE("conv2d kernels: sums that blocks share", "[conv2d][emulator]") {
 }
 
 TEST_CASE("conv2d kernels: from at most four channels", "[conv2d][emulator]") {
-  check_everywhere(make_conv(1, 23, 25, 3, 20, 5, 5, 2, Padding::same), {kUp, kLeaky}, 110);  // two tiles of pixels
-  check_everywhere(make_conv(2, 9, 8, 4, 70, 3, 5, 1, Padding::symmetric), {kSigmoid}, 111);  // two of channels
+  check_everywhere(make_conv(1, 23, 25, 3, 20, 5, 5, 2, Padding::same), {kUp, kLeaky, kCosineShuffle},
+                   110);  // two tiles of pixels
+  check_everywhere(make_conv(2, 9, 8, 4, 70, 3, 5, 1, Padding::symmetric), {kSigmoid, kCosine},
+                   111);  // two of channels
   check_everywhere(make_conv(3, 11, 10, 1, 9, 1, 1, 2, Padding::none), {kPlain}, 112);
   check_everywhere(make_conv(1, 6, 5, 2, 24, 7, 7, 1, Padding::same), {kLeaky}, 113);
   Conv2d conv = make_conv(1, 12, 13, 3, 10, 5, 3, 2, Padding::none);
@@ -54,10 +56,10 @@ TEST_CASE("conv2d kernels: from at most four channels", "[conv2d][emulator]") {
 }
 
 TEST_CASE("conv2d kernels: to at most four channels", "[conv2d][emulator]") {
-  check_everywhere(make_conv(1, 9, 17, 72, 3, 5, 5, 1, Padding::symmetric), {kSigmoid}, 104);
+  check_everywhere(make_conv(1, 9, 17, 72, 3, 5, 5, 1, Padding::symmetric), {kSigmoid, kCosine}, 104);
   check_everywhere(make_conv(2, 8, 9, 16, 4, 3, 3, 1, Padding::same), {kUp, kPlain}, 105);
   check_everywhere(make_conv(1, 9, 8, 8, 1, 1, 1, 1, Padding::none), {kSigmoid}, 106);
-  check_everywhere(make_conv(1, 9, 35, 11, 3, 5, 5, 1, Padding::symmetric), {kSigmoid, kPlain}, 100);
+  check_everywhere(make_conv(1, 9, 35, 11, 3, 5, 5, 1, Padding::symmetric), {kSigmoid, kPlain, kCosine}, 100);
   check_everywhere(make_conv(2, 17, 8, 8, 4, 3, 5, 1, Padding::same), {kUp}, 101);
   check_everywhere(make_conv(1, 18, 12, 20, 1, 1, 1, 1, Padding::none), {kSigmoid}, 102);
   check_everywhere(make_conv(1, 17, 16, 2, 1, 3, 3, 1, Padding::same), {kSigmoid}, 108);  // fewer than a vector's four

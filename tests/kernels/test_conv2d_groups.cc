@@ -25,6 +25,7 @@ TEST_CASE("conv2d groups: tensor cores", "[conv2d][groups][mma][emulator]") {
     on_emulator_and_card(by(stride2, kernel, splits), kUp, ++seed);
     on_emulator_and_card(by(wide, kernel, splits), kLeaky, ++seed);  // several tiles each way
     on_emulator_and_card(by(last, kernel, splits), kSigmoid, ++seed);
+    on_emulator_and_card(by(last, kernel, splits), kCosineShuffle, ++seed);
   }
 }
 
@@ -45,7 +46,8 @@ TEST_CASE("conv2d groups: fp32 arithmetic", "[conv2d][groups][emulator]") {
       for (const Conv2d& conv : in_all_types(grouped(make_conv(2, 5, 6, 20, 12, 3, 3, 1, Padding::same), between)))
         on_emulator_and_card(by(conv, KernelKind::simt, splits), kUp, ++seed);
   for (const Conv2d& conv : in_all_types(grouped(make_conv(1, 9, 7, 5, 70, 3, 1, 2, Padding::same), 2)))
-    on_emulator_and_card(by(conv, KernelKind::simt, 2), kLeaky, ++seed);
+    for (const Epilogue& epilogue : {kLeaky, kCosine})
+      on_emulator_and_card(by(conv, KernelKind::simt, 2), epilogue, ++seed);
 }
 
 TEST_CASE("conv2d groups: from and to at most four channels", "[conv2d][groups][emulator]") {
