@@ -47,15 +47,15 @@ DOPPEL_GLOBAL((T::kThreads, 1), wgrad, float* out, DOPPEL_GRID_CONSTANT const Pi
       const StageToFill to = next();
       for (int i = 0; i < T::kM / 64; ++i)
         tma_load(to.a + i * kWgmmaBlock, dz, {job.m + 64 * i, m, 0, job.sum.group}, *to.full);
+      const int rest = pixels - m;
+      const TensorMap& some = rest < kWgmmaStep ? x.last : x.whole;
       for (int i = 0; i < T::kN / 64; ++i) {
-        // Units behind the last are the first again: nobody stores what comes of them.
-        const int unit = job.unit + i < units ? job.unit + i : 0, tap = unit / of_tap, rest = pixels - m;
-        const bool whole = rest >= kWgmmaStep;
+        // Units behind the last look below the filter: nobody stores what comes of them.
+        const int unit = job.unit + i, tap = unit / of_tap, right = tap % v.s, down = tap / v.s;
         unsigned char* const block = to.b + i * kWgmmaBlock;
-        tma_load_im2col(block, whole ? x.whole : x.last, {unit % of_tap * 64, left, top, image}, tap % v.s, tap / v.s,
-                        *to.full);
-        if (!whole)  // channels behind the last are zeros, whatever the pixels
-          tma_load_im2col(block + rest * kWgmmaRow, x.none, {v.c, left, top, image}, 0, 0, *to.full);
+        tma_load_im2col(block, some, {unit % of_tap * 64, left, top, image}, right, down, *to.full);
+        if (rest < kWgmmaStep)  // channels behind the last are zeros, whatever the pixels
+          tma_load_im2col(block + rest * kWgmmaRow, x.none, {v.c, left, top, image}, right, down, *to.full);
       }
     }
   };

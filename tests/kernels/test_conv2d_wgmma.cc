@@ -53,6 +53,7 @@ TEST_CASE("conv2d by wgmma: several tiles each way", "[conv2d][wgmma][emulator]"
   // than stages, so that these are used again.
   check_choices(make_conv(1, 13, 11, 72, 136, 3, 1, 1, Padding::symmetric), kLeaky, {kSquare, kWide}, 10);
   check_choices(make_conv(1, 13, 11, 264, 64, 1, 3, 1, Padding::symmetric), kLeaky, {kWide, kSquareSplit}, 11);
+  check_choices(make_conv(1, 1, 1, 520, 8, 1, 1, 1, Padding::none), kPlain, {kSquare}, 12);  // a unit of the ninth 64
 }
 
 TEST_CASE("conv2d by wgmma: stride 2", "[conv2d][wgmma][emulator]") {
@@ -115,7 +116,7 @@ TEST_CASE("conv2d by wgmma: groups are what each is alone", "[conv2d][groups][wg
 }
 
 TEST_CASE("conv2d by wgmma: what is not finite stays in its group", "[conv2d][groups][wgmma][emulator]") {
-  const Conv2d conv = grouped(in_bf16(make_conv(2, 5, 6, 8, 16, 3, 3, 1, Padding::same)), 8);
+  const Conv2d conv = grouped(in_bf16(make_conv(2, 7, 6, 8, 16, 3, 3, 1, Padding::same)), 8);
   const auto check = [&](Stream stream) {
     check_spoiled(by(conv, KernelKind::wgmma_128x256, 1), kUp, 80, stream);
     check_spoiled(by(conv, KernelKind::wgmma_128x128, 2), kUp, 81, stream);
