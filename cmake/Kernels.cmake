@@ -44,6 +44,10 @@ if(NOT DOPPEL_SANITIZE)
   target_link_libraries(kernels_checked PRIVATE doppel_flags PUBLIC kernels)
 endif()
 
+# Of each kernel, by architecture: registers of a thread, static shared memory, spilled bytes. Written by a build with
+# nvcc, for bench_roofline.
+set(DOPPEL_KERNEL_RESOURCES ${CMAKE_BINARY_DIR}/kernel_resources.tsv)
+
 # The same sources for the card, where nvcc is found: machine code for five architectures, and PTX of two for those that
 # are in between or still to come. One object per .cu, so that they compile side by side.
 if(NOT DOPPEL_SANITIZE)
@@ -102,7 +106,7 @@ if(DOPPEL_CUDA)
     list(APPEND logs ${CMAKE_BINARY_DIR}/CMakeFiles/kernels_hopper.dir/kernels/${name}.o.ptxas)
   endforeach()
   add_custom_command(TARGET kernels_cuda POST_BUILD
-    COMMAND bash ${CMAKE_SOURCE_DIR}/cmake/ptxas_report.sh ${logs} VERBATIM)
+    COMMAND bash ${CMAKE_SOURCE_DIR}/cmake/ptxas_report.sh ${DOPPEL_KERNEL_RESOURCES} ${logs} VERBATIM)
 
   # Convolution and dense layers by cuDNN and cuBLASLt (kernels/vendor.h). Only their headers are needed: the libraries
   # are opened at run time, so that the same program runs on machines without them.

@@ -1,13 +1,18 @@
 #!/bin/bash
-# ptxas_report.sh FILE.ptxas...: registers, shared memory and spilled bytes of each kernel, from what ptxas said.
-# Fails when a kernel of a file named conv* or dense* spills registers: those live by them.
+# ptxas_report.sh TABLE FILE.ptxas...: registers, shared memory and spilled bytes of each kernel, from what ptxas said;
+# the same to TABLE, a line of tab-separated fields (kernel, architecture, registers, static shared memory, spilled
+# bytes) for each kernel and architecture.
+# Fails when a kernel of a file named conv* or dense* spills registers: those live by them; and when ptxas lost
+# performance that it knows of, as where it puts wgmma one after the other.
 set -euo pipefail
+table=$1
+shift
 {
   for file in "$@"; do
     echo "file $(basename "$file" .cu.o.ptxas)"
     cat "$file"
   done
-} | c++filt -p | awk '
+} | c++filt -p | awk -v table="$table" '
   # One kernel: its name without return type and namespaces, template arguments kept.
   function short(name) {
     sub(/^void /, "", name)
@@ -24,15 +29,26 @@ set -euo pipefail
     if (!(sm in known)) { known[sm] = 1; sms[++n] = sm }
   }
   /bytes stack frame/ && kernel != "" {
-    for (i = 1; i <= NF; ++i) if ($i == "spill") spilled[kernel] += $(i - 2)
+    for (i = 1; i <= NF; ++i) if ($i == "spill") { spilled[kernel] += $(i - 2); spilled_on[kernel, sm] += $(i - 2) }
   }
+  /Potential Performance Loss/ { bad = bad file ": " $0 "\n" }
   /Used [0-9]+ registers/ && kernel != "" {
     for (i = 1; i <= NF; ++i) {
       if ($i ~ /^registers/) registers[kernel, sm] = $(i - 1)
-      if ($i ~ /^smem/ && $(i - 2) > shared[kernel] + 0) shared[kernel] = $(i - 2)
+      if ($i ~ /^smem/) {
+        shared_on[kernel, sm] = $(i - 2)
+        if ($(i - 2) > shared[kernel] + 0) shared[kernel] = $(i - 2)
+      }
     }
   }
   END {
+    printf "" > table
+    for (k = 1; k <= kernels; ++k)
+      for (i = 1; i <= n; ++i) {
+        at = order[k] SUBSEP sms[i]
+        if (at in registers)
+          printf "%s\t%s\t%d\t%d\t%d\n", order[k], sms[i], registers[at], shared_on[at], spilled_on[at] > table
+      }
     heading = ""
     for (i = 1; i <= n; ++i) heading = heading sprintf("%7s", "sm_" sms[i])
     printf "%-80s %s %8s %7s\n", "kernel: registers on", heading, "shared", "spilled"

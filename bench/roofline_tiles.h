@@ -1,0 +1,22 @@
+// The tiles of the kernels that multiply matrices, as their own headers define them. (Those cannot be included beside
+// nn/architecture.h: kernels/device has an Architecture of its own.)
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "kernels/kernel_choice.h"
+
+namespace doppel::bench {
+
+struct KernelTile {
+  int m, n;          // rows and columns of the result that a block computes at a time
+  int step;          // products of each sum at a time
+  int threads;       // of a block
+  int shared;        // dynamic shared memory of a block, bytes
+  std::string name;  // its template argument begins like that, as the compiler writes it
+};
+// Nothing for kernels that have none.
+std::optional<KernelTile> kernel_tile(KernelKind kernel);
+
+}  // namespace doppel::bench
