@@ -63,7 +63,7 @@ void check_conv(const Conv2d& v, const Epilogue& e) {
   // z is rounded before bias and activation.
   const Doubles z = reference::conv2d_z(v, x, w, b), product = reference::conv2d_z(v, x, w, {});
   const Doubles want = reference::conv2d_y(v, e, z);
-  Doubles allowed = scaled(rounded(product, v.type), widening(e.activation));
+  Doubles allowed = scaled(rounded(product, v.type), widening(e.activation, 0));
   allowed = reference::conv2d_y(v, {Activation::none, 0, e.shuffle}, allowed);
   for (size_t i = 0; i < want.size(); ++i)
     allowed[i] += (std::abs(want[i]) + 1) * 8 * kRound + std::abs(want[i]) * 1.01 * unit_roundoff(v.out_type);
