@@ -169,6 +169,12 @@ TEST_CASE("conv2d by wgmma: where it is offered", "[conv2d][wgmma][emulator]") {
   people.groups = 16, people.weight_stride = conv.weights(), people.bias_stride = conv.k;
   CHECK(offered(people) > 3 * 2);
   CHECK(offered(people) < offered(conv));  // the blocks of all groups occupy the card: fewer parts are worth a thought
+  const ConvWorkspace whole = conv2d_workspace(by(people, kWide.kernel, 1), kLeaky, stream);
+  const ConvWorkspace parts = conv2d_workspace(by(people, kWide.kernel, 3), kLeaky, stream);
+  CHECK(std::max({whole.fprop, whole.dgrad, whole.wgrad}) == 0);
+  CHECK(parts.fprop == 16 * 3 * sizeof(float) * size_t(conv.out_elements()));
+  CHECK(parts.dgrad == 16 * 3 * sizeof(float) * size_t(conv.in_elements()));
+  CHECK(parts.wgrad == 16 * 3 * sizeof(float) * size_t(conv.weights()));
   people = in_bf16(make_conv(1 << 16, 1, 1, 8, 8, 1, 1, 1, Padding::none));
   people.groups = 1 << 14;
   CHECK(offered(people) > 0);
