@@ -7,6 +7,7 @@
 #include "nn/step_driver.h"
 #include "runtime/device.h"
 #include "runtime/error.h"
+#include "runtime/relative_distance.h"
 
 namespace doppel {
 namespace {
@@ -90,15 +91,6 @@ std::string compare(const Outcome& device, const Outcome& cpu, DType precision) 
 
 StepBound step_bound(DType precision) {
   return precision == DType::f32 ? StepBound{1e-4, 1e-3} : StepBound{1e-2, 5e-2};
-}
-
-double relative_distance(const std::vector<float>& a, const std::vector<float>& b) {
-  double difference = 0, norm = 0;
-  for (size_t i = 0; i < a.size(); ++i) {
-    difference += (double(a[i]) - double(b[i])) * (double(a[i]) - double(b[i]));
-    norm += double(b[i]) * double(b[i]);
-  }
-  return std::sqrt(difference / norm);
 }
 
 std::string self_check(Device device) {

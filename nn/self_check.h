@@ -2,7 +2,6 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "kernels/dtype.h"
 #include "kernels/stream.h"
@@ -22,12 +21,9 @@ std::string self_check(Device device);
 // own, so these bounds leave room for several such. What is wrong in a kernel is worth far more
 // (tests/nn/test_self_check.cc).
 struct StepBound {
-  double loss;      // relative_distance() of all losses
+  double loss;      // relative_distance() of runtime/relative_distance.h, of all losses
   double gradient;  // the same of all gradients
 };
 StepBound step_bound(DType precision);
-
-// |a - b| / |b| of two vectors of one length; a NaN anywhere makes it one.
-double relative_distance(const std::vector<float>& a, const std::vector<float>& b);
 
 }  // namespace doppel

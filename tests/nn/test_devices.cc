@@ -12,6 +12,7 @@
 #include "nn/self_check.h"
 #include "nn/step_driver.h"
 #include "runtime/devices.h"
+#include "runtime/relative_distance.h"
 
 using namespace doppel;
 
