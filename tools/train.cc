@@ -19,6 +19,7 @@
 #include "runtime/interrupt.h"
 #include "runtime/kernel_cache.h"
 #include "tools/progress.h"
+#include "tools/step_options.h"
 #include "tools/training_faces.h"
 #include "tools/trusted_device.h"
 
@@ -112,11 +113,9 @@ MemoryPlan check_memory(const TrainCommand& c, const ModelDescription& m, Device
   FaceSets faces;
   for (const FaceSet& set : sets) faces.bytes.push_back(set.pixel_bytes());
   faces.host_budget = host_face_budget(host);
-  if (c.face_memory) (device == Device::cpu ? faces.host_budget : faces.device_budget) = *c.face_memory;
+  limit_faces(faces, device, c.face_memory);
   const MemoryPlan plan = plan_memory(options, faces, Trainer::kPreviewRows, there);
-  if (plan.faces.device > faces.device_budget)
-    throw UsageError("--face-memory: the faces of two iterations do not fit; give at least " +
-                     std::to_string((plan.faces.device >> 20) + 1) + "M, or a smaller --batch");
+  check_face_memory(plan, faces);
   if (plan.device() > there) {
     const int fits = largest_batch(options, faces, Trainer::kPreviewRows, there);
     throw Error("--batch " + std::to_string(m.batch) + " needs more memory than the " + mib_text(there) + " there are" +
