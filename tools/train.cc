@@ -133,17 +133,6 @@ MemoryPlan check_memory(const TrainCommand& c, const ModelDescription& m, Device
   return plan;
 }
 
-// How a card's kernels are chosen.
-Tuning tuning_of(const TrainCommand& c, Device device) {
-  Tuning tuning;
-  tuning.candidates = c.conv == "auto"          ? Candidates::all
-                      : c.conv == "handwritten" ? Candidates::handwritten
-                                                : Candidates::untimed;
-  if (device == Device::cuda) tuning.cache = kernel_cache_path(describe(device));
-  tuning.tell = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
-  return tuning;
-}
-
 void write_preview(const std::string& folder, Trainer& trainer) {
   write_file((fs::path(folder) / "preview.png").string(), encode_png(trainer.preview()));
 }
@@ -203,7 +192,8 @@ void train(const TrainCommand& c, Progressed& at) {
     people.push_back({model.people[p], uint32_t(sets[p].faces.size()), decoded[p].pixels, plan.faces.streams[p]});
 
   const TrainingEnd end{c.iterations.value_or(0), c.minutes.value_or(0)};
-  Trainer trainer(model, people, end, device, {plan.recomputed, tuning_of(c, device)});
+  const std::string times = device == Device::cuda ? kernel_cache_path(describe(device)) : std::string();
+  Trainer trainer(model, people, end, device, {plan.recomputed, named_tuning(c.conv, times, "")});
   if (resuming) {
     trainer.resume(c.model);
     std::fprintf(stderr, "%s: goes on after iteration %llu\n", c.model.c_str(),
