@@ -185,7 +185,7 @@ void train(const TrainCommand& c, Progressed& at) {
 
   if (device == Device::cuda) std::fprintf(stderr, "trains on the card: %s\n", describe(device).c_str());
   const MemoryPlan plan = check_memory(c, model, device, sets);
-  const std::vector<DecodedFaces> decoded =
+  std::vector<DecodedFaces> decoded =
       decode_faces(sets, {model.people, model.face_only, plan.faces.disk > 0 ? c.model : std::string()});
   std::vector<PersonFaces> people;
   for (size_t p = 0; p < sets.size(); ++p)
@@ -194,6 +194,7 @@ void train(const TrainCommand& c, Progressed& at) {
   const TrainingEnd end{c.iterations.value_or(0), c.minutes.value_or(0)};
   const std::string times = device == Device::cuda ? kernel_cache_path(describe(device)) : std::string();
   Trainer trainer(model, people, end, device, {plan.recomputed, named_tuning(c.conv, times, "")});
+  release_copied(decoded, plan.faces.streams, device);
   if (resuming) {
     trainer.resume(c.model);
     std::fprintf(stderr, "%s: goes on after iteration %llu\n", c.model.c_str(),
