@@ -41,13 +41,8 @@ struct Options {
 
 // Of a run on a card; on the CPU and the emulator nothing is timed.
 Tuning tuning_of(const Options& o) {
-  Tuning tuning;
-  tuning.candidates = o.conv == "auto"          ? Candidates::all
-                      : o.conv == "handwritten" ? Candidates::handwritten
-                                                : Candidates::untimed;
-  if (!o.kernel_cache.empty()) tuning.cache = std::filesystem::absolute(o.kernel_cache).string();
-  tuning.tell = [](const std::string& line) { std::fprintf(stderr, "bench_step: %s\n", line.c_str()); };
-  return tuning;
+  const std::string& file = o.kernel_cache;
+  return named_tuning(o.conv, file.empty() ? "" : std::filesystem::absolute(file).string(), "bench_step: ");
 }
 
 void print_nodes(const std::vector<NodeTime>& nodes) {

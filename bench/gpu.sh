@@ -169,7 +169,7 @@ sanitize() {
 }
 # Left out: what is long on the CPU without oneDNN and says little of a card (finite differences, training against
 # PyTorch's figures, memory plans). ctest runs it.
-runtime_tests="[device],[faults],[program],[plan],[tuner],[recompute][emulator]"
+runtime_tests="[device],[faults],[program],[plan],[tuner],[kernel_timer],[recompute][emulator]"
 nn_tests="[emulator]~[recompute]" patience=100
 if [ $rehearse ]; then
   patience=200

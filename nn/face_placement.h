@@ -23,7 +23,7 @@ struct FaceSets {
 // Bytes.
 struct FacePlacement {
   std::vector<bool> streams;  // [people]
-  size_t host = 0;            // of memory: decoded sets, and the host's part of staging
+  size_t host = 0;            // of memory: decoded sets, until they are copied, and the host's part of staging
   size_t disk = 0;            // the file of decoded sets
   size_t device = 0;          // copies and staging memory on a device that is not the host
 

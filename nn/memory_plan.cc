@@ -15,6 +15,16 @@ FacePlacement placed(FaceSets faces, const StepOptions& options, size_t budget) 
   return place_faces(faces, options.batch, options.arch.warp.face_size, options.stream.device);
 }
 
+// The smallest batch whose faces do not stay within their own budget of the device though all sets stream that can.
+int first_batch_beyond(const FaceSets& faces, StepOptions options) {
+  int within = 0, beyond = kMostBatch + 1;
+  while (beyond - within > 1) {
+    options.batch = within + (beyond - within) / 2;
+    (placed(faces, options, 0).device <= faces.device_budget ? within : beyond) = options.batch;
+  }
+  return beyond;
+}
+
 // All but the step itself, with all face sets streaming that can.
 MemoryPlan around(const StepOptions& options, const std::shared_ptr<ParameterLayout>& layout, const FaceSets& faces,
                   int preview_rows) {
@@ -101,13 +111,13 @@ int largest_batch(StepOptions options, const FaceSets& faces, int preview_rows, 
   const auto layout = declare_parameters(options.arch, options.people);
   MemoryPlan plan = around(options, layout, faces, preview_rows);
   StepForecast forecast(options, layout);
-  int fits = 0, too_many = kMostBatch + 1;
+  int fits = 0, too_many = first_batch_beyond(faces, options);
   // The bytes of a step are nearly base + slope * batch, so each guess is where the line through the last two plans
   // meets the limit.
   double batch_before = 0, bytes_before = 0;
   // A run compiles the kernels of one batch: what the search compiles beyond the first guess's is not the run's.
   size_t process = 0;
-  for (int guess = StepForecast::kLineTo; too_many - fits > 1;) {
+  for (int guess = std::min(StepForecast::kLineTo, too_many - 1); too_many - fits > 1;) {
     options.batch = guess;
     add_step(plan,
              options.recompute == Recompute::off ? forecast.plain(guess, true) : forecast.recomputed(guess, 0, true));

@@ -51,8 +51,8 @@ struct MemoryPlan {
 MemoryPlan plan_memory(const StepOptions& options, const FaceSets& faces, int preview_rows, size_t limit = SIZE_MAX);
 
 // The largest batch (samples per person, at most kMostBatch) whose plan needs at most `limit` of the steps' device; 0
-// when not even 1 does. On a device that is not the host all face sets may stream for it. Unless options.recompute is
-// off, steps may compute as much again as makes them smallest.
+// when not even 1 does. On a device that is not the host all face sets may stream for it, within their budget. Unless
+// options.recompute is off, steps may compute as much again as makes them smallest.
 constexpr int kMostBatch = 1 << 20;
 int largest_batch(StepOptions options, const FaceSets& faces, int preview_rows, size_t limit);
 

@@ -32,6 +32,13 @@ void StepDriver::set_state(const StepState& state) {
   learning_rate_ = state.lr;
 }
 
+StepState StepDriver::state() const {
+  StepState state;
+  download(&state, state_.data(), sizeof state, stream_);
+  wait(stream_);
+  return state;
+}
+
 void StepDriver::start(float learning_rate, bool checked) {
   if (pending() > kLag) throw std::logic_error("a step is started before the losses of earlier ones were taken");
   Slot& slot = slots_[started_ % slots_.size()];

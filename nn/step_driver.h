@@ -23,6 +23,8 @@ class StepDriver {
 
   // What the next step starts from. Waits.
   void set_state(const StepState& state);
+  // The same as the device has it now. Waits.
+  StepState state() const;
 
   // Begins a step. At most kLag may be pending. `checked`: node by node (Program::run_checked), which waits.
   void start(float learning_rate, bool checked);

@@ -14,11 +14,12 @@
 
 namespace doppel {
 
-// One person's face set in the host's memory.
+// One person's face set in the host's memory. The pixels outlive the trainer where its device is the CPU or the set
+// streams; else the device has a copy of them, and nobody reads them once the trainer has been made.
 struct PersonFaces {
   std::string name;
   uint32_t faces = 0;               // at least 1
-  const uint8_t* pixels = nullptr;  // [faces, S, S, 3], S = ModelDescription::face_size; they outlive the trainer
+  const uint8_t* pixels = nullptr;  // [faces, S, S, 3], S = ModelDescription::face_size
   bool streams = false;             // each step gets its faces from the host: no copy of the set is on the device
 };
 

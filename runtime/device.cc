@@ -76,6 +76,10 @@ Device choose_device(const std::string& name) {
   return Device::cuda;
 }
 
+std::string why_no_card() {
+  return card::problem(0);
+}
+
 bool built_for_cards() {
   return card::built();
 }

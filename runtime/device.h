@@ -27,6 +27,9 @@ class Recording;
 // CPU. A card becomes the process's, for all its threads. Throws UsageError for anything else, Error, with the reason
 // and what to do, when that card cannot be used, and DeviceError when it fails at once.
 Device choose_device(const std::string& name);
+// Why "auto" takes no card: what the first one, or the build, lacks, one line. "" when that one can be used. Throws
+// DeviceError when the card fails.
+std::string why_no_card();
 // Whether `name` is one of those above, be there such a card or not.
 bool is_device_name(const std::string& name);
 

@@ -1,11 +1,16 @@
 #include "runtime/gradient.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <stdexcept>
 
 #include "runtime/operators.h"
 
 namespace doppel {
+
+ValueId Backward::one_of(ValueId v) {
+  return graph_.is_parameter(v) ? parameters_.try_emplace(graph_[v].name, v).first->second : v;
+}
 
 // A view's gradient is the same view of its owner's gradient, so that decoders write straight into the latent's rows.
 ValueId Backward::gradient_value(ValueId v) {
@@ -36,6 +41,7 @@ ValueId Backward::of(ValueId v) const {
 
 void Backward::contribute(ValueId v, const std::function<void(ValueId)>& write) {
   if (!wanted(v)) return;
+  v = one_of(v);
   const ValueId gradient = gradient_value(v);
   if (!written_.insert(v).second) {
     const Value like = graph_[gradient];
@@ -55,6 +61,40 @@ void Backward::contribute(ValueId v, const std::function<void(ValueId)>& write) 
     written_.insert(base);
     at = base;
   }
+}
+
+void Backward::contribute_all(const std::vector<ValueId>& parameters,
+                              const std::function<void(const std::vector<ValueId>&)>& write) {
+  std::vector<ValueId> gradients;
+  std::vector<bool> again;
+  for (const ValueId parameter : parameters) {
+    const ValueId v = one_of(parameter);
+    gradients.push_back(gradient_value(v));
+    again.push_back(!written_.insert(v).second);
+  }
+  if (std::find(again.begin(), again.end(), true) == again.end()) return write(gradients);
+  // The node cannot write some where they belong and others elsewhere: all go into a temporary that holds their places.
+  size_t begin = SIZE_MAX, end = 0;
+  for (const ValueId v : gradients) {
+    begin = std::min(begin, graph_[v].offset);
+    end = std::max(end, graph_[v].offset + graph_[v].bytes());
+  }
+  const DType type = graph_[gradients[0]].type;
+  const Shape shape{1, 1, 1, int((end - begin) / size_of(type))};
+  const ValueId temporary = graph_.value("again d " + graph_[parameters[0]].name, shape, type);
+  std::vector<ValueId> targets;
+  for (const ValueId v : gradients) {
+    Value view = graph_[temporary];
+    view.name = "again " + graph_[v].name;
+    view.shape = graph_[v].shape;
+    view.base = temporary;
+    view.offset = graph_[v].offset - begin;
+    graph_.values.push_back(view);
+    targets.push_back(ValueId(graph_.values.size()) - 1);
+  }
+  write(targets);
+  for (size_t i = 0; i < targets.size(); ++i)
+    (again[i] ? append_accumulate : append_copy)(graph_, gradients[i], targets[i]);
 }
 
 void Backward::set(ValueId v, ValueId gradient) {

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 
 #include "kernels/activation.h"
 #include "kernels/philox.h"
+#include "runtime/relative_distance.h"
 
 namespace doppel {
 namespace {
@@ -34,16 +34,8 @@ void fill(const Buffer& buffer, DType type, const std::vector<float>& random, St
 
 template <typename T>
 double distance_of(const std::vector<char>& results, const std::vector<char>& wanted) {
-  double difference = 0, size = 0;
-  for (size_t i = 0; i < wanted.size(); i += sizeof(T)) {
-    T a, b;
-    std::memcpy(&a, results.data() + i, sizeof(T));
-    std::memcpy(&b, wanted.data() + i, sizeof(T));
-    const double d = double(to_float(a)) - double(to_float(b));
-    difference += d * d;
-    size += double(to_float(b)) * double(to_float(b));
-  }
-  return difference == 0 ? 0 : std::sqrt(difference / size);
+  return relative_distance(reinterpret_cast<const T*>(results.data()), reinterpret_cast<const T*>(wanted.data()),
+                           wanted.size() / sizeof(T));
 }
 
 }  // namespace

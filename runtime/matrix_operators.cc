@@ -1,7 +1,6 @@
 #include "runtime/matrix_operators.h"
 
 #include <cmath>
-#include <functional>
 #include <stdexcept>
 
 #include "runtime/gradient.h"
@@ -110,16 +109,6 @@ int64_t stride_of(const Graph& g, const std::vector<ValueId>& views) {
   return step / int64_t(size_of(first.type));
 }
 
-// b.contribute() to several values, which one node writes.
-void contribute_all(Backward& b, const std::vector<ValueId>& values, std::vector<ValueId> targets,
-                    const std::function<void(const std::vector<ValueId>&)>& write) {
-  if (targets.size() == values.size()) return write(targets);
-  b.contribute(values[targets.size()], [&](ValueId target) {
-    targets.push_back(target);
-    contribute_all(b, values, targets, write);
-  });
-}
-
 std::vector<ValueId> joined(std::vector<ValueId> ids, const std::vector<ValueId>& more) {
   ids.insert(ids.end(), more.begin(), more.end());
   return ids;
@@ -191,12 +180,10 @@ void ConvOp::backward(Backward& b, const Node& node) const {
   const std::vector<ValueId> w(weights, biases), bias(biases, node.in.end());
   const ValueId dz =
       g.value("dz " + g[w[0]].name, {conv_.groups * conv_.n, conv_.out_h(), conv_.out_w(), conv_.k}, conv_.type);
-  // Each view of a parameter has one reader, so that these gradients are written where they belong, as far apart as the
-  // parameters.
-  contribute_all(b, bias, {}, [&](const std::vector<ValueId>& db) {
+  b.contribute_all(bias, [&](const std::vector<ValueId>& db) {
     g.append(std::make_shared<ConvEpilogueBackwardOp>(conv_, epilogue_), {dy, saved}, joined({dz}, db));
   });
-  contribute_all(b, w, {}, [&](const std::vector<ValueId>& dw) {
+  b.contribute_all(w, [&](const std::vector<ValueId>& dw) {
     g.append(std::make_shared<ConvWgradOp>(conv_, epilogue_), {x, dz}, dw);
   });
   b.contribute(x,

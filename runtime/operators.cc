@@ -105,6 +105,20 @@ class AccumulateOp : public Operator {
   DType type_;
 };
 
+class CopyOp : public Operator {
+ public:
+  CopyOp(int64_t count, DType type) : count_(count), type_(type) {}
+  std::string name() const override { return "copy"; }
+  // A leaky ReLU of slope 1.
+  void run(const Arguments& a) const override {
+    activation_forward(a.out[0], a.in[0], count_, type_, Activation::leaky_relu, 1, a.stream);
+  }
+
+ private:
+  int64_t count_;
+  DType type_;
+};
+
 class CastOp : public Operator {
  public:
   explicit CastOp(int64_t count) : count_(count) {}
@@ -311,6 +325,11 @@ OptimizerArenas append_adam(Graph& g, ValueId state, const AdamOptions& options)
 void append_accumulate(Graph& g, ValueId y, ValueId x) {
   const Value in = g[x];
   g.append(std::make_shared<AccumulateOp>(in.shape.elements(), in.type), {x, y}, {y});
+}
+
+void append_copy(Graph& g, ValueId y, ValueId x) {
+  const Value in = g[x];
+  g.append(std::make_shared<CopyOp>(in.shape.elements(), in.type), {x}, {y});
 }
 
 int fuse(Graph& g) {

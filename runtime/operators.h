@@ -80,6 +80,8 @@ OptimizerArenas append_adam(Graph& g, ValueId state, const AdamOptions& options)
 
 // y += x.
 void append_accumulate(Graph& g, ValueId y, ValueId x);
+// y = x.
+void append_copy(Graph& g, ValueId y, ValueId x);
 
 // Joins convolution, activation and pixel shuffle that follow each other and have no other reader into one node each.
 // Returns how many nodes were absorbed. To be called before differentiate(): a fused node has a fused gradient.

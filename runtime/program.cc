@@ -82,6 +82,11 @@ void Program::run_each(const std::function<void(size_t, const std::function<void
   for (size_t i = 0; i < calls_.size(); ++i) around(i, [&] { graph_.nodes[i].op->run(calls_[i]); });
 }
 
+void Program::spoil() {
+  const std::vector<char> nan(arena_.bytes(), char(0xFF));
+  upload(arena_.data(), nan.data(), nan.size(), stream_);
+}
+
 std::vector<double> Program::run_timed() {
   std::vector<DeviceEvent> between;
   for (size_t i = 0; i <= graph_.nodes.size(); ++i) between.emplace_back(stream_.device);

@@ -30,6 +30,9 @@ class Program {
   void run_checked();
   // Node by node: calls around(i, run) for node i, which calls run() to have the node done.
   void run_each(const std::function<void(size_t, const std::function<void()>&)>& around);
+  // Fills the arena with bytes that are NaN in every type, kept values too: what the next run finds good there it has
+  // made itself. For checks; memory that is bound is as it was.
+  void spoil();
   // Seconds of each node in one replay, by the device's clock.
   std::vector<double> run_timed();
 

@@ -1,6 +1,7 @@
 #include "runtime/tuner.h"
 
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <map>
 #include <optional>
@@ -136,29 +137,31 @@ class Tuner {
           keep();
           throw Interrupted("stopped while kernels were timed; the same command goes on");
         }
-        // To the nanosecond, which is finer than any clock here.
-        times[to_string(choice)] = std::round(1e9 * seconds(words, product, choice, timer ? &*timer : nullptr)) / 1e3;
+        // To the nanosecond, which is finer than any clock here. No time is kept of what had no room: another run may
+        // have it.
+        if (const auto time = seconds(words, product, choice, timer ? &*timer : nullptr))
+          times[to_string(choice)] = std::round(1e9 * *time) / 1e3;
       }
     } catch (const OutOfMemory& e) {
-      tell(words + ": no room to time its kernels, it keeps " + to_string(product.kernels.front()) + ": " + e.what());
-      // Kept in the file as well, or a run that is stopped might go on with another kernel.
-      for (const KernelChoice& choice : missing) times.try_emplace(to_string(choice), kNever);
+      tell(words + ": no room to time its kernels, those without a time are left out until the next run: " + e.what());
     }
   }
 
-  // kNever when the kernel is not to be had, or not to be trusted.
-  double seconds(const std::string& words, const Product& product, const KernelChoice& choice, KernelTimer* timer) {
+  // kNever when the kernel is not to be had, or not to be trusted; none when there is no room for it now. Throws
+  // OutOfMemory when there is none for the model's.
+  std::optional<double> seconds(const std::string& words, const Product& product, const KernelChoice& choice,
+                                KernelTimer* timer) {
     const KernelChoice& model = product.kernels.front();
-    const auto measure = [&] {
+    const auto measure = [&]() -> std::optional<double> {
       const std::shared_ptr<const Operator> op = product.op().with(choice);
       return tuning_.seconds ? tuning_.seconds(*op) : timer->seconds(*op);
     };
     if (choice == model) return measure();  // there is nothing else to train with
-    const auto refuse = [&](const std::string& why) {
+    const auto refuse = [&](const std::string& why) -> std::optional<double> {
       tell(words + ": not by " + to_string(choice) + ": " + why);
       return kNever;
     };
-    // A library may not have what it has said, and none need fit into the memory there is.
+    // A library may not have what it has said.
     try {
       const std::shared_ptr<const Operator> op = product.op().with(choice);
       if (timer)
@@ -170,6 +173,9 @@ class Tuner {
       throw;
     } catch (const Interrupted&) {
       throw;
+    } catch (const OutOfMemory& e) {
+      tell(words + ": no room to time " + to_string(choice) + ", left out until the next run: " + e.what());
+      return std::nullopt;
     } catch (const std::runtime_error& e) {
       return refuse(e.what());
     } catch (const std::invalid_argument& e) {
@@ -185,12 +191,18 @@ class Tuner {
     }
   }
 
+  // Of those that have a time; the model's where it has none itself.
   KernelChoice fastest(const std::string& words, const Product& product) {
     const KernelCache::Times& times = cache_[words];
+    const auto time_of = [&](const KernelChoice& choice) {
+      const auto time = times.find(to_string(choice));
+      return time == times.end() ? kNever : time->second;
+    };
     KernelChoice best = product.kernels.front();
-    double least = times.at(to_string(best)) * (1 - kWorthIt);
+    if (!times.contains(to_string(best))) return best;
+    double least = time_of(best) * (1 - kWorthIt);
     for (const KernelChoice& choice : product.kernels)
-      if (const double time = times.at(to_string(choice)); time < least) best = choice, least = time;
+      if (const double time = time_of(choice); time < least) best = choice, least = time;
     return best;
   }
 
@@ -203,6 +215,18 @@ class Tuner {
 };
 
 }  // namespace
+
+Tuning named_tuning(const std::string& conv, std::string cache, const std::string& program) {
+  static const std::map<std::string, Candidates> names{
+      {"handwritten", Candidates::handwritten}, {"auto", Candidates::all}, {"untimed", Candidates::untimed}};
+  const auto name = names.find(conv);
+  if (name == names.end()) throw UsageError("--conv " + conv + ": give handwritten, auto or untimed");
+  Tuning tuning;
+  tuning.candidates = name->second;
+  tuning.cache = std::move(cache);
+  tuning.tell = [program](const std::string& line) { std::fprintf(stderr, "%s%s\n", program.c_str(), line.c_str()); };
+  return tuning;
+}
 
 Tuned choose_kernels(Graph& graph, Stream stream, const Tuning& tuning) {
   const bool measurable = stream.device == Device::cuda || (stream.device == Device::emulator && tuning.seconds);

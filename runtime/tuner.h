@@ -2,7 +2,8 @@
 //
 // A kernel sets the order of a sum, so another choice gives other last bits. The times are kept in a file
 // (runtime/kernel_cache.h) and the choice follows from them alone: on the same device, with that file, a run goes on
-// bit for bit. Whatever is timed stays: later choices differ only where a kernel was not measured before.
+// bit for bit. Whatever is timed stays: later choices differ only where a kernel was not measured before. A kernel that
+// there was no room to time is none that was measured: the next run tries it again, and may take it.
 #pragma once
 
 #include <functional>
@@ -26,6 +27,10 @@ struct Tuning {
   std::string libraries = {};
 };
 
+// As programs' options name it: `conv` is "handwritten", "auto" (Candidates::all) or "untimed", else UsageError. Lines
+// go to stderr, each behind `program`.
+Tuning named_tuning(const std::string& conv, std::string cache, const std::string& program);
+
 // A library's kernel needs at most this much more workspace than the kernel that is taken by itself, and so does one of
 // our own: the memory that a plan spares (nn/memory_plan.h), which is counted before kernels are chosen, holds it.
 constexpr size_t kMostExtraWorkspace = size_t(128) << 20;
@@ -43,8 +48,9 @@ struct Tuned {
 // (not with tuning.seconds), and so is one that throws; one line tells of it.
 //
 // Needs the operands of one product at a time; a product for which there is no memory keeps the kernel that is taken by
-// itself. Throws Interrupted on Ctrl-C, DeviceError when the device fails, and what that one kernel throws. A file that
-// is damaged is told and replaced, one that cannot be written is told; neither is a failure.
+// itself, and a kernel that lacks memory for itself is left out, both for this run and told. Throws Interrupted on
+// Ctrl-C, DeviceError when the device fails, and what that one kernel throws. A file that is damaged is told and
+// replaced, one that cannot be written is told; neither is a failure.
 constexpr double kWorthIt = 0.02;
 Tuned choose_kernels(Graph& graph, Stream stream, const Tuning& tuning);
 

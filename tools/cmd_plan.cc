@@ -21,12 +21,14 @@ constexpr const char* kExamples =
     "  doppel plan                                     lite with its own batch, on this machine\n"
     "  doppel plan --arch original --batch 64 --memory 8G\n"
     "  doppel plan --arch original --device cuda --memory 24G    for a card, be it here or not\n"
+    "  doppel plan --faces 60000 --face-memory 4G      with the limit that train gets\n"
     "  doppel plan --arch original --people 3 --faces 5000 --precision fp32 --json";
 
 struct PlanCommand {
   std::string arch = "lite", precision, memory, device = "auto";
   Recompute recompute = Recompute::automatic;
   int batch = 0, people = 2, faces = 1000, size = Warp{}.face_size;
+  std::optional<size_t> face_memory;  // as of train
   bool json = false;
 };
 
@@ -79,7 +81,9 @@ Forecast forecast(const PlanCommand& c) {
   FaceSets faces;
   faces.bytes.assign(size_t(c.people), size_t(c.faces) * size_t(c.size) * size_t(c.size) * 3);
   faces.host_budget = host_face_budget(device == Device::cuda ? memory_there() : f.memory);
+  limit_faces(faces, device, c.face_memory);
   f.plan = plan_memory(f.options, faces, Trainer::kPreviewRows, f.memory);
+  check_face_memory(f.plan, faces);
   StepOptions other = f.options;
   other.recompute = Recompute::off;
   f.largest = largest_batch(other, faces, Trainer::kPreviewRows, f.memory);
@@ -161,6 +165,7 @@ void add_plan(CLI::App& app) {
       ->capture_default_str();
   add_device(*sub, c->device, "Where the step runs; a card need not be there when --memory says what it has");
   add_recompute(*sub, c->recompute);
+  add_face_memory(*sub, c->face_memory);
   sub->add_flag("--json", c->json, "Print one JSON object, all amounts in bytes");
   sub->callback([c] { run(*c); });
 }

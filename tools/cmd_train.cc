@@ -4,7 +4,6 @@
 #include "nn/architecture.h"
 #include "runtime/device.h"
 #include "runtime/error.h"
-#include "tools/byte_count.h"
 #include "tools/commands.h"
 #include "tools/number_range.h"
 #include "tools/step_options.h"
@@ -45,7 +44,7 @@ void add_train(CLI::App& app) {
     uint64_t iterations = 0, seed = 0;
     double minutes = 0, lr = 0, warp = 1, lr_dropout = 0, clip = 0;
     int batch = 0;
-    std::string precision, face_memory, optimizer = "adam";
+    std::string precision, optimizer = "adam";
   };
   auto o = std::make_shared<Options>();
   CLI::App* sub = app.add_subcommand("train", "Learns two or more people from their face sets.");
@@ -97,12 +96,7 @@ void add_train(CLI::App& app) {
              "auto: the first CUDA card, else cpu; cuda:N: card N; emulator: the CUDA kernels run by the processor, "
              "to try them out (very slow). A run may go on on another device");
   add_recompute(*sub, o->command.recompute);
-  auto* face_memory =
-      sub->add_option("--face-memory", o->face_memory,
-                      "What decoded faces may take, such as 2G: of a card, whose other faces then come from memory "
-                      "step by step [what is left of it], or without a card of memory, and then all of them are read "
-                      "from a file [half of it]")
-          ->check(ByteCount());
+  add_face_memory(*sub, o->command.face_memory);
   sub->add_option("--conv", o->command.conv,
                   "How a card's kernels of convolutions and dense layers are chosen. handwritten: the fastest of "
                   "doppel's, each timed once for the card; auto: those and cuDNN's and cuBLASLt's where they are "
@@ -130,7 +124,6 @@ void add_train(CLI::App& app) {
     if (lr_dropout->count()) c.lr_dropout = o->lr_dropout;
     if (clip->count()) c.clip = o->clip;
     if (seed->count()) c.seed = o->seed;
-    if (face_memory->count()) c.face_memory = parse_bytes(o->face_memory);
     if (precision->count()) c.precision = o->precision;
     run_training(c);
   });

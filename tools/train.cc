@@ -19,6 +19,7 @@
 #include "runtime/interrupt.h"
 #include "runtime/kernel_cache.h"
 #include "tools/progress.h"
+#include "tools/step_options.h"
 #include "tools/training_faces.h"
 #include "tools/trusted_device.h"
 
@@ -112,11 +113,9 @@ MemoryPlan check_memory(const TrainCommand& c, const ModelDescription& m, Device
   FaceSets faces;
   for (const FaceSet& set : sets) faces.bytes.push_back(set.pixel_bytes());
   faces.host_budget = host_face_budget(host);
-  if (c.face_memory) (device == Device::cpu ? faces.host_budget : faces.device_budget) = *c.face_memory;
+  limit_faces(faces, device, c.face_memory);
   const MemoryPlan plan = plan_memory(options, faces, Trainer::kPreviewRows, there);
-  if (plan.faces.device > faces.device_budget)
-    throw UsageError("--face-memory: the faces of two iterations do not fit; give at least " +
-                     std::to_string((plan.faces.device >> 20) + 1) + "M, or a smaller --batch");
+  check_face_memory(plan, faces);
   if (plan.device() > there) {
     const int fits = largest_batch(options, faces, Trainer::kPreviewRows, there);
     throw Error("--batch " + std::to_string(m.batch) + " needs more memory than the " + mib_text(there) + " there are" +
@@ -132,17 +131,6 @@ MemoryPlan check_memory(const TrainCommand& c, const ModelDescription& m, Device
     std::fprintf(stderr, "%s%s\n", c.recompute == Recompute::automatic ? "to fit into the memory, " : "",
                  recomputation_text(plan).c_str());
   return plan;
-}
-
-// How a card's kernels are chosen.
-Tuning tuning_of(const TrainCommand& c, Device device) {
-  Tuning tuning;
-  tuning.candidates = c.conv == "auto"          ? Candidates::all
-                      : c.conv == "handwritten" ? Candidates::handwritten
-                                                : Candidates::untimed;
-  if (device == Device::cuda) tuning.cache = kernel_cache_path(describe(device));
-  tuning.tell = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
-  return tuning;
 }
 
 void write_preview(const std::string& folder, Trainer& trainer) {
@@ -197,14 +185,16 @@ void train(const TrainCommand& c, Progressed& at) {
 
   if (device == Device::cuda) std::fprintf(stderr, "trains on the card: %s\n", describe(device).c_str());
   const MemoryPlan plan = check_memory(c, model, device, sets);
-  const std::vector<DecodedFaces> decoded =
+  std::vector<DecodedFaces> decoded =
       decode_faces(sets, {model.people, model.face_only, plan.faces.disk > 0 ? c.model : std::string()});
   std::vector<PersonFaces> people;
   for (size_t p = 0; p < sets.size(); ++p)
     people.push_back({model.people[p], uint32_t(sets[p].faces.size()), decoded[p].pixels, plan.faces.streams[p]});
 
   const TrainingEnd end{c.iterations.value_or(0), c.minutes.value_or(0)};
-  Trainer trainer(model, people, end, device, {plan.recomputed, tuning_of(c, device)});
+  const std::string times = device == Device::cuda ? kernel_cache_path(describe(device)) : std::string();
+  Trainer trainer(model, people, end, device, {plan.recomputed, named_tuning(c.conv, times, "")});
+  release_copied(decoded, plan.faces.streams, device);
   if (resuming) {
     trainer.resume(c.model);
     std::fprintf(stderr, "%s: goes on after iteration %llu\n", c.model.c_str(),

@@ -51,4 +51,10 @@ std::vector<DecodedFaces> decode_faces(const std::vector<FaceSet>& sets, const D
   return all;
 }
 
+void release_copied(std::vector<DecodedFaces>& sets, const std::vector<bool>& streams, Device device) {
+  if (device == Device::cpu) return;
+  for (size_t p = 0; p < sets.size(); ++p)
+    if (!streams[p]) sets[p] = {};
+}
+
 }  // namespace doppel

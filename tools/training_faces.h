@@ -27,4 +27,8 @@ struct DecodeOptions {
 // Throws Error for a damaged crop, no memory and no room on the disk, and Interrupted.
 std::vector<DecodedFaces> decode_faces(const std::vector<FaceSet>& sets, const DecodeOptions& options);
 
+// Gives back the sets of which `device` has a copy of its own by now: those that do not stream (FacePlacement). On the
+// CPU, where the steps read them where they are, none.
+void release_copied(std::vector<DecodedFaces>& sets, const std::vector<bool>& streams, Device device);
+
 }  // namespace doppel

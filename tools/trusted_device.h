@@ -8,8 +8,9 @@
 namespace doppel {
 
 // choose_device() of runtime/device.h; a card goes through self_check() of nn/self_check.h. Where one cannot be
-// trusted, "auto" says so on stderr, one line, and gives the CPU; any other name is an Error. A card that has no room
-// for the check is not a wrong one: OutOfMemory whatever the name, since to train elsewhere is the user's to decide.
+// trusted or used, or there is none for a build that has the kernels, "auto" says why on stderr, one line, and gives
+// the CPU; any other name is an Error. A card that has no room for the check is not a wrong one: OutOfMemory whatever
+// the name, since to train elsewhere is the user's to decide.
 Device trusted_device(const std::string& name);
 
 // The second half of it, for a device that was chosen under that name.

@@ -12,6 +12,7 @@
 #include "nn/self_check.h"
 #include "nn/step_driver.h"
 #include "runtime/devices.h"
+#include "runtime/relative_distance.h"
 
 using namespace doppel;
 
@@ -135,7 +136,7 @@ Steps train(Device device, DType precision, int steps, bool checked = true, cons
 // which is worth more: the bounds of the check that it goes through before it is trained on (nn/self_check.h).
 StepBound bound_of(Device device, DType precision) {
   if (device == Device::cuda) return step_bound(precision);
-  return precision == DType::f32 ? StepBound{5e-6, 1e-5} : StepBound{1e-3, 1e-2};
+  return precision == DType::f32 ? StepBound{5e-6, 1e-5, 1e-5} : StepBound{1e-3, 1e-2, 1e-2};
 }
 
 }  // namespace

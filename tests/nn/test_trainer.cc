@@ -1,74 +1,21 @@
-// Training runs: learning, stopping and going on bit for bit, checkpoints that survive damage by being refused.
+// Training runs: learning, stopping and going on bit for bit.
 #include <catch2/catch.hpp>
 #include <cstring>
-#include <filesystem>
-#include <regex>
 
-#include "kernels/philox.h"
+#include "nn/runs.h"
 #include "nn/swapper.h"
 #include "nn/trainer.h"
-#include "runtime/atomic_file.h"
 #include "runtime/devices.h"
 #include "runtime/error.h"
 
 using namespace doppel;
-namespace fs = std::filesystem;
+using testing::Folder;
+using testing::kFaces;
+using testing::kFaceSize;
+using testing::lite;
+using testing::Run;
 
 namespace {
-
-struct Folder {
-  std::string path;
-  Folder() {
-    static int count = 0;
-    path = (fs::temp_directory_path() / ("doppel-nn-" + std::to_string(getpid()) + "-" + std::to_string(count++)))
-               .string();
-    fs::remove_all(path);
-  }
-  ~Folder() { fs::remove_all(path); }
-};
-
-constexpr int kFaceSize = 64;
-constexpr uint32_t kFaces = 8;
-
-// Smooth blobs in a colour of the person's own.
-std::vector<uint8_t> make_faces(uint32_t person) {
-  std::vector<uint8_t> pixels(size_t(kFaces) * kFaceSize * kFaceSize * 3);
-  for (uint32_t f = 0; f < kFaces; ++f) {
-    Random random(11, person, f);
-    const float cx = random.uniform(20, 44), cy = random.uniform(20, 44);
-    for (int y = 0; y < kFaceSize; ++y)
-      for (int x = 0; x < kFaceSize; ++x)
-        for (int c = 0; c < 3; ++c) {
-          const float d = ((x - cx) * (x - cx) + (y - cy) * (y - cy)) / 200;
-          pixels[((size_t(f) * kFaceSize + y) * kFaceSize + x) * 3 + c] =
-              uint8_t(40 + 60 * (c == int(person)) + 120 * std::exp(-d));
-        }
-  }
-  return pixels;
-}
-
-struct Run {
-  std::vector<uint8_t> a = make_faces(0), b = make_faces(1);
-  bool a_streams = false, b_streams = false;
-
-  Trainer trainer(ModelDescription model, TrainingEnd end = {}, Device device = Device::cpu) {
-    return Trainer(std::move(model), {{"a", kFaces, a.data(), a_streams}, {"b", kFaces, b.data(), b_streams}}, end,
-                   device);
-  }
-};
-
-ModelDescription lite(const std::string& precision) {
-  ModelDescription m;
-  m.architecture = "lite";
-  m.people = {"a", "b"};
-  m.face_size = kFaceSize;
-  m.coverage = 2;
-  m.batch = 2;
-  m.lr = 1e-3f;
-  m.seed = 5;
-  m.precision = precision;
-  return m;
-}
 
 bool equal(const Buffer& a, const Buffer& b) {
   return a.bytes() == b.bytes() && (a.bytes() == 0 || std::memcmp(a.data(), b.data(), a.bytes()) == 0);
@@ -80,19 +27,6 @@ bool equal_tensors(const ParameterLayout& layout, const Buffer& a, const Buffer&
     if (std::memcmp(a.as<float>() + p.offset, b.as<float>() + p.offset, size_t(p.shape.elements()) * sizeof(float)))
       return false;
   return !layout.parameters.empty();
-}
-
-// XORs one bit.
-void flip(const std::string& path, size_t at) {
-  std::string content = read_file(path);
-  content[at % content.size()] = char(content[at % content.size()] ^ 4);
-  write_file(path, content);
-}
-
-std::string weights_file(const std::string& folder) {
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.path().extension() == ".safetensors") return entry.path().string();
-  return "";
 }
 
 }  // namespace
@@ -279,142 +213,4 @@ TEST_CASE("training learns, and a swapper runs what was saved", "[trainer]") {
     const bool in_range = v >= 0 && v <= 1;
     REQUIRE(in_range);
   }
-}
-
-TEST_CASE("saving again replaces the checkpoint and leaves one weights file", "[checkpoint]") {
-  Run run;
-  Folder folder;
-  Trainer trainer = run.trainer(lite("fp32"));
-  trainer.save(folder.path);
-  trainer.step();
-  trainer.save(folder.path);
-  REQUIRE(load_description(folder.path).iterations == 1);
-  int files = 0;
-  for (const auto& entry : fs::directory_iterator(folder.path)) files += entry.path().extension() == ".safetensors";
-  REQUIRE(files == 1);
-}
-
-TEST_CASE("damaged, cut and foreign models are refused by name", "[checkpoint]") {
-  Run run;
-  Folder folder;
-  Trainer trainer = run.trainer(lite("fp32"));
-  trainer.save(folder.path);
-  const std::string json = folder.path + "/model.json", weights = weights_file(folder.path);
-  const std::string good = read_file(json);
-  const auto load = [&] { Swapper swapper(folder.path, 1); };
-  REQUIRE_NOTHROW(load());
-
-  for (size_t at = 0; at < good.size(); at += 7) {
-    flip(json, at);
-    INFO("model.json, byte " << at);
-    REQUIRE_THROWS_WITH(load(), Catch::Contains("model.json"));
-    write_file(json, good);
-  }
-  const std::string data = read_file(weights);
-  for (size_t at : {size_t(0), size_t(9), size_t(200), data.size() / 2, data.size() - 1}) {
-    flip(weights, at);
-    INFO("weights, byte " << at);
-    REQUIRE_THROWS_WITH(load(), Catch::Contains(".safetensors"));
-    write_file(weights, data);
-  }
-  write_file(weights, std::string_view(data).substr(0, data.size() / 2));
-  REQUIRE_THROWS_WITH(load(), Catch::Contains(".safetensors") && Catch::Contains("bytes"));
-  fs::remove(weights);
-  REQUIRE_THROWS_WITH(load(), Catch::Contains(".safetensors"));
-  write_file(weights, data);
-  REQUIRE_NOTHROW(load());
-
-  const std::string other = std::regex_replace(good, std::regex("\"version\": \\d+"), "\"version\": 999");
-  REQUIRE(other != good);
-  write_file(json, other);
-  REQUIRE_THROWS_WITH(load(), Catch::Contains("another version"));
-  const std::string older = std::regex_replace(good, std::regex("\"version\": \\d+"), "\"version\": 1");
-  write_file(json, older);
-  REQUIRE_THROWS_WITH(load(), Catch::Contains("another version"));
-  write_file(json, "{\"format\": \"something else\"}");
-  REQUIRE_THROWS_WITH(load(), Catch::Contains("not a doppel model"));
-}
-
-TEST_CASE("a model of version 2 was trained with Adam, every weight and no clipping", "[checkpoint]") {
-  Run run;
-  Folder folder;
-  ModelDescription model = lite("fp32");
-  model.optimizer = "adabelief", model.lr_dropout = 0.5f, model.clip = 2;
-  run.trainer(model).save(folder.path);
-  const std::string json = folder.path + "/model.json";
-  std::string text = read_file(json);
-  text = std::regex_replace(text, std::regex("\n *\"(optimizer|lr_dropout|clip)\": [^\n]*"), "");
-  text = std::regex_replace(text, std::regex("\"version\": 3"), "\"version\": 2");
-  text.resize(text.rfind(",\n \"crc32\": "));
-  write_file(json, text + ",\n \"crc32\": " + std::to_string(crc32(text.data(), text.size())) + "\n}\n");
-  const ModelDescription old = load_description(folder.path);
-  CHECK(old.optimizer == "adam");
-  CHECK(old.lr_dropout == 0);
-  CHECK(old.clip == 0);
-  CHECK(old.warp == model.warp);
-}
-
-TEST_CASE("the plan of a run is what it then uses", "[memory]") {
-  const FaceSets sets{{400, 600}};
-  StepOptions options = step_options(lite("fp32"));
-  options.batch = 4;
-  options.recompute = Recompute::off;
-  const MemoryPlan plan = plan_memory(options, sets, 2);
-  const auto layout = declare_parameters(options.arch, options.people);
-  TrainingStep step(options, layout, nullptr);
-  CHECK(plan.activations + plan.workspace == step.program().arena_bytes());
-  CHECK(plan.activations > plan.workspace);
-  CHECK(plan.faces.host == 1000);
-  CHECK(plan.faces.device == 0);
-  const ParameterStore store = make_store(layout, options.precision, true);
-  CHECK(plan.parameters == store.weights.bytes());
-  CHECK(plan.gradients == store.gradients.bytes());
-  CHECK(plan.optimizer == store.m.bytes() + store.v.bytes());
-  CHECK(plan.average == store.average.bytes());
-  CHECK(plan.copies == store.copies.bytes());
-  size_t sum = 0;
-  for (const auto& [name, bytes] : plan.parts()) sum += bytes;
-  CHECK(plan.total() == sum);
-
-  // The batch that is said to fit does, and the next larger one does not.
-  for (const size_t budget : {plan.total() + plan.activations / 4, plan.total() * 3}) {
-    const int fits = largest_batch(options, sets, 2, budget);
-    CAPTURE(budget, fits);
-    REQUIRE(fits >= 4);
-    // The search compiled kernels, which this process holds from now on: the step is what is compared.
-    const auto total = [&](int batch) {
-      options.batch = batch;
-      const MemoryPlan whole = plan_memory(options, sets, 2);
-      return whole.total() - whole.process;
-    };
-    constexpr size_t kKernels = size_t(48) << 20;  // all that this process may hold more by now
-    CHECK(total(fits) + plan.process <= budget);
-    CHECK(total(fits + 1) + plan.process + kKernels > budget);
-    // A batch beyond the limit is judged by its values and a workspace foreseen from smaller batches.
-    options.batch = 3000;
-    const MemoryPlan quick = plan_memory(options, sets, 2, budget), whole = plan_memory(options, sets, 2);
-    CHECK(quick.activations == whole.activations);
-    CHECK(double(quick.workspace) == Approx(double(whole.workspace)).epsilon(0.02));
-  }
-  CHECK(largest_batch(options, sets, 2, plan.parameters) == 0);
-
-  // Without a copy on a card the host has everything; the emulator's copies are the host's too.
-  CHECK(plan.device() == plan.host());
-  options.batch = 4;
-  options.stream.device = Device::emulator;
-  const MemoryPlan emulated = plan_memory(options, sets, 2);
-  CHECK(emulated.faces.host == 1000);
-  CHECK(emulated.faces.device == 1000);
-  CHECK(emulated.preview == plan.preview + store.weights.bytes());
-  CHECK(emulated.device() == emulated.host());
-}
-
-TEST_CASE("a plan in bf16 has working copies, and original keeps no average", "[memory]") {
-  if (!has_bf16()) return;
-  ModelDescription m = lite("bf16");
-  m.architecture = "original";
-  const MemoryPlan plan = plan_memory(step_options(m), {{0, 0}}, 0);
-  CHECK(plan.copies == plan.parameters / 2);
-  CHECK(plan.average == 0);
-  CHECK(plan.preview == 0);
 }

@@ -48,6 +48,11 @@ TEST_CASE("a device is what its name says, or one line says why not", "[device]"
     CHECK(what.find("use --device cpu") != std::string::npos);
     CHECK(what.find('\n') == std::string::npos);
   }
+  if (choose_device("auto") == Device::cpu) {
+    const std::string why = why_no_card();
+    CHECK(why.find("use --device cpu") != std::string::npos);
+    CHECK(why.find('\n') == std::string::npos);
+  }
   if (testing::has_card())
     CHECK(choose_device("cuda") == Device::cuda);
   else

@@ -12,7 +12,8 @@ using namespace doppel;
 namespace {
 
 // A small network with what models are made of: a dense bottleneck, normalised, x cos x, a reshape, a residual block
-// (whose input has two readers), slices read by different decoders, or all of it by grouped ones.
+// (whose input has two readers), slices read by different decoders, or all of it by grouped ones. Tied: some layers are
+// used more than once.
 struct Net {
   std::shared_ptr<ParameterLayout> layout;
   std::unique_ptr<Program> program;
@@ -21,7 +22,7 @@ struct Net {
   std::vector<float> weights, gradients;
 
   explicit Net(bool fused, bool grouped = false,
-               std::shared_ptr<ParameterLayout> layout_ = std::make_shared<ParameterLayout>())
+               std::shared_ptr<ParameterLayout> layout_ = std::make_shared<ParameterLayout>(), bool tied = false)
       : layout(std::move(layout_)) {
     Graph g(layout, DType::f32);
     x = g.value("x", {4, 8, 8, 3}, DType::f32, Role::kept);
@@ -30,11 +31,21 @@ struct Net {
         leaky_relu(g, conv2d(g, x, "down", {.filters = 6, .kernel = 5, .stride = 2, .padding = Padding::same}), 0.1f);
     h = g.reshape(h, {4, 1, 1, 4 * 4 * 6});
     h = rms_norm(g, dense(g, h, "code", 10));
+    for (int use = 0; use < (tied ? 2 : 0); ++use) h = rms_norm(g, dense(g, h, "square", 10));
     h = x_cos_x(g, dense(g, h, "open", 4 * 4 * 8));
     h = g.reshape(h, {4, 4, 4, 8});
     ValueId r = leaky_relu(g, conv2d(g, h, "r0", {.filters = 8}), 0.2f);
     h = add_leaky_relu(g, h, conv2d(g, r, "r1", {.filters = 8}), 0.2f);
     const ImageLoss squared{.l1 = 0, .mse = 1};  // finite differences want a smooth loss
+    const auto mixed = [&](ValueId y, const std::vector<std::string>& names) {
+      return leaky_relu(g, grouped_conv2d(g, y, names, {.filters = 8, .kernel = 1}), 0.2f);
+    };
+    if (tied) {
+      h = mixed(mixed(h, {"twice"}), {"twice"});
+      // Of the groups all are used again, and in "one" the first alone, before and after the groups.
+      h = mixed(mixed(h, {"both.a", "both.b"}), {"both.a", "both.b"});
+      h = mixed(mixed(mixed(h, {"one.a"}), {"one.a", "one.b"}), {"one.a"});
+    }
     const auto decoded = [&](ValueId y, const std::vector<std::string>& up, const std::vector<std::string>& out) {
       y = pixel_shuffle(g, x_cos_x(g, grouped_conv2d(g, y, up, {.filters = 12})));
       return sigmoid(g, grouped_conv2d(g, y, out, {.filters = 3, .fp32_output = true}));
@@ -113,6 +124,14 @@ TEST_CASE("gradients of a whole graph agree with finite differences", "[gradient
 TEST_CASE("gradients of grouped convolutions agree with finite differences", "[gradient][groups]") {
   Net net(true, true);
   check_gradients(net);
+}
+
+TEST_CASE("the gradient of a parameter that is used several times is the sum over its uses", "[gradient][tied]") {
+  for (const bool fused : {false, true}) {
+    INFO(fused);
+    Net net(fused, true, std::make_shared<ParameterLayout>(), true);
+    check_gradients(net);
+  }
 }
 
 TEST_CASE("grouped convolutions are those of the groups, bit for bit", "[gradient][groups]") {

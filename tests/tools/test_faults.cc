@@ -250,6 +250,10 @@ TEST_CASE("a device that has no room for the check of its arithmetic is not call
     }
     CAPTURE(name, said);
     CHECK(said.rfind("out of memory: ", 0) == 0);
+    CHECK(contains(said, " were asked for and "));
+    CHECK(contains(said, "checks the card before it trains"));
+    CHECK(contains(said, "or use --device cpu"));
+    CHECK_FALSE(contains(said, "--batch"));
     CHECK_FALSE(contains(said, "arithmetic"));
     CHECK_FALSE(contains(said, "\n"));
   }

@@ -148,6 +148,31 @@ TEST_CASE("a face set that does not fit on a device of its own streams") {
   CHECK(j.at("fits").boolean());
 }
 
+TEST_CASE("a plan obeys --face-memory as train does") {
+  const double face = 256 * 256 * 3, set = 100 * face, staging = 2 * 4 * face;
+  const auto with = [](const std::string& device, const std::string& memory) {
+    return plan({"--device", device, "--batch", "4", "--faces", "100", "--memory", "8G", "--face-memory", memory});
+  };
+  // Of a device of its own: room for a copy of one set, and then for none.
+  const doppel::Json one = with("emulator", std::to_string(int64_t(set + staging))),
+                     none = with("emulator", std::to_string(int64_t(2 * staging)));
+  CHECK(one.at("face_sets_that_stream").number() == 1);
+  CHECK(bytes(one, "face_sets") == 3 * set + 2 * staging);
+  CHECK(none.at("face_sets_that_stream").number() == 2);
+  CHECK(bytes(none, "face_sets") == 2 * set + 4 * staging);
+  CHECK(none.at("largest_batch").number() == 4);
+  // Of the host: to the file.
+  const doppel::Json file = with("cpu", "1M");
+  CHECK(file.at("face_sets_on_disk").number() == 2 * set);
+  CHECK(bytes(file, "face_sets") == 0);
+
+  const Outcome little = run_doppel({"plan", "--device", "emulator", "--batch", "4", "--face-memory", "1M"});
+  CHECK(little.code == 2);
+  CHECK(little.out.empty());
+  CHECK(contains(little.err, "doppel: --face-memory: the faces of two iterations do not fit; give at least 4M"));
+  CHECK(run_doppel({"plan", "--face-memory", "much"}).code == 2);
+}
+
 TEST_CASE("a plan for the emulator needs no time on it") {
   const doppel::Json j = plan({"--device", "emulator", "--batch", "64", "--arch", "original", "--faces", "0"});
   CHECK(j.at("device").text() == "emulator");

@@ -1,0 +1,72 @@
+// What a plan says that a run takes.
+#include <catch2/catch.hpp>
+
+#include "nn/runs.h"
+
+using namespace doppel;
+using testing::lite;
+
+TEST_CASE("the plan of a run is what it then uses", "[memory]") {
+  const FaceSets sets{{400, 600}};
+  StepOptions options = step_options(lite("fp32"));
+  options.batch = 4;
+  options.recompute = Recompute::off;
+  const MemoryPlan plan = plan_memory(options, sets, 2);
+  const auto layout = declare_parameters(options.arch, options.people);
+  TrainingStep step(options, layout, nullptr);
+  CHECK(plan.activations + plan.workspace == step.program().arena_bytes());
+  CHECK(plan.activations > plan.workspace);
+  CHECK(plan.faces.host == 1000);
+  CHECK(plan.faces.device == 0);
+  const ParameterStore store = make_store(layout, options.precision, true);
+  CHECK(plan.parameters == store.weights.bytes());
+  CHECK(plan.gradients == store.gradients.bytes());
+  CHECK(plan.optimizer == store.m.bytes() + store.v.bytes());
+  CHECK(plan.average == store.average.bytes());
+  CHECK(plan.copies == store.copies.bytes());
+  size_t sum = 0;
+  for (const auto& [name, bytes] : plan.parts()) sum += bytes;
+  CHECK(plan.total() == sum);
+
+  // The batch that is said to fit does, and the next larger one does not.
+  for (const size_t budget : {plan.total() + plan.activations / 4, plan.total() * 3}) {
+    const int fits = largest_batch(options, sets, 2, budget);
+    CAPTURE(budget, fits);
+    REQUIRE(fits >= 4);
+    // The search compiled kernels, which this process holds from now on: the step is what is compared.
+    const auto total = [&](int batch) {
+      options.batch = batch;
+      const MemoryPlan whole = plan_memory(options, sets, 2);
+      return whole.total() - whole.process;
+    };
+    constexpr size_t kKernels = size_t(48) << 20;  // all that this process may hold more by now
+    CHECK(total(fits) + plan.process <= budget);
+    CHECK(total(fits + 1) + plan.process + kKernels > budget);
+    // A batch beyond the limit is judged by its values and a workspace foreseen from smaller batches.
+    options.batch = 3000;
+    const MemoryPlan quick = plan_memory(options, sets, 2, budget), whole = plan_memory(options, sets, 2);
+    CHECK(quick.activations == whole.activations);
+    CHECK(double(quick.workspace) == Approx(double(whole.workspace)).epsilon(0.02));
+  }
+  CHECK(largest_batch(options, sets, 2, plan.parameters) == 0);
+
+  // Without a copy on a card the host has everything; the emulator's copies are the host's too.
+  CHECK(plan.device() == plan.host());
+  options.batch = 4;
+  options.stream.device = Device::emulator;
+  const MemoryPlan emulated = plan_memory(options, sets, 2);
+  CHECK(emulated.faces.host == 1000);
+  CHECK(emulated.faces.device == 1000);
+  CHECK(emulated.preview == plan.preview + store.weights.bytes());
+  CHECK(emulated.device() == emulated.host());
+}
+
+TEST_CASE("a plan in bf16 has working copies, and original keeps no average", "[memory]") {
+  if (!has_bf16()) return;
+  ModelDescription m = lite("bf16");
+  m.architecture = "original";
+  const MemoryPlan plan = plan_memory(step_options(m), {{0, 0}}, 0);
+  CHECK(plan.copies == plan.parameters / 2);
+  CHECK(plan.average == 0);
+  CHECK(plan.preview == 0);
+}
