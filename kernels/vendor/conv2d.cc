@@ -9,7 +9,6 @@ namespace doppel::on_vendor {
 namespace {
 
 using vendor::bytes_of;
-using vendor::check;
 using vendor::choices_of;
 using vendor::chosen;
 using vendor::cudnn;
@@ -35,8 +34,8 @@ void copy_inside(const Plan& p, void* to, const void* from, bool into_padded, St
   copy.extent = {size_t(w) * pixel, size_t(h), size_t(c.n)};
   copy.kind = cudaMemcpyDeviceToDevice;
   const size_t whole = into_padded ? p.padded_bytes() : size_t(c.n) * size_t(c.h) * row;
-  check(cudaMemsetAsync(to, 0, whole, vendor::cuda_stream(stream)), "padding");
-  check(cudaMemcpy3DAsync(&copy, vendor::cuda_stream(stream)), "padding");
+  DOPPEL_CHECK_LIBRARY(cudaMemsetAsync(to, 0, whole, vendor::cuda_stream(stream)), "padding");
+  DOPPEL_CHECK_LIBRARY(cudaMemcpy3DAsync(&copy, vendor::cuda_stream(stream)), "padding");
 }
 
 // x, or a padded copy of it in the workspace.
@@ -79,9 +78,10 @@ void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const C
   Parts parts(workspace);
   const void* input = padded_input(p, x, parts, stream);
   void* z = z_is_y(conv, epilogue) ? y : parts.take(p.z_bytes());
-  check(cudnn().cudnnConvolutionForward(vendor::cudnn_handle(stream), &kOne, p.x, input, p.w, w, way.conv,
-                                        way.algorithm, parts.take(way.workspace), way.workspace, &kZero, p.z, z),
-        "fprop by cuDNN");
+  DOPPEL_CHECK_LIBRARY(
+      cudnn().cudnnConvolutionForward(vendor::cudnn_handle(stream), &kOne, p.x, input, p.w, w, way.conv, way.algorithm,
+                                      parts.take(way.workspace), way.workspace, &kZero, p.z, z),
+      "fprop by cuDNN");
   finish(y, z, b,
          {conv.n, conv.out_h(), conv.out_w(), conv.k, conv.type, conv.out_type, epilogue.activation, epilogue.slope,
           epilogue.shuffle},
@@ -93,9 +93,10 @@ void conv2d_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, v
   const auto& way = chosen(p.dgrad, conv, Pass::dgrad);
   Parts parts(workspace);
   void* out = p.padded ? parts.take(p.padded_bytes()) : dx;
-  check(cudnn().cudnnConvolutionBackwardData(vendor::cudnn_handle(stream), &kOne, p.w, w, p.z, dz, way.conv,
-                                             way.algorithm, parts.take(way.workspace), way.workspace, &kZero, p.x, out),
-        "dgrad by cuDNN");
+  DOPPEL_CHECK_LIBRARY(
+      cudnn().cudnnConvolutionBackwardData(vendor::cudnn_handle(stream), &kOne, p.w, w, p.z, dz, way.conv,
+                                           way.algorithm, parts.take(way.workspace), way.workspace, &kZero, p.x, out),
+      "dgrad by cuDNN");
   if (p.padded) copy_inside(p, dx, out, false, stream);
 }
 
@@ -106,7 +107,7 @@ void conv2d_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, 
   const void* input = padded_input(p, x, parts, stream);
   const bool narrow = conv.type == DType::bf16;
   void* out = narrow ? parts.take(size_t(conv.weights()) * 2) : dw;
-  check(
+  DOPPEL_CHECK_LIBRARY(
       cudnn().cudnnConvolutionBackwardFilter(vendor::cudnn_handle(stream), &kOne, p.x, input, p.z, dz, way.conv,
                                              way.algorithm, parts.take(way.workspace), way.workspace, &kZero, p.w, out),
       "wgrad by cuDNN");

@@ -15,19 +15,21 @@ cudnnDataType_t type_of(DType type) {
 
 cudnnTensorDescriptor_t tensor(DType type, int n, int h, int w, int c) {
   cudnnTensorDescriptor_t t = nullptr;
-  check(cudnn().cudnnCreateTensorDescriptor(&t), "a tensor for cuDNN");
-  check(cudnn().cudnnSetTensor4dDescriptor(t, CUDNN_TENSOR_NHWC, type_of(type), n, c, h, w), "a tensor for cuDNN");
+  DOPPEL_CHECK_LIBRARY(cudnn().cudnnCreateTensorDescriptor(&t), "a tensor for cuDNN");
+  DOPPEL_CHECK_LIBRARY(cudnn().cudnnSetTensor4dDescriptor(t, CUDNN_TENSOR_NHWC, type_of(type), n, c, h, w),
+                       "a tensor for cuDNN");
   return t;
 }
 
 cudnnConvolutionDescriptor_t convolution(const Plan& plan, cudnnMathType_t math, const char* what) {
   cudnnConvolutionDescriptor_t conv = nullptr;
-  check(cudnn().cudnnCreateConvolutionDescriptor(&conv), what);
+  DOPPEL_CHECK_LIBRARY(cudnn().cudnnCreateConvolutionDescriptor(&conv), what);
   const Conv2d& c = plan.conv;
-  check(cudnn().cudnnSetConvolution2dDescriptor(conv, plan.padded ? 0 : c.pad_top, plan.padded ? 0 : c.pad_left,
-                                                c.stride, c.stride, 1, 1, CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT),
-        what);
-  check(cudnn().cudnnSetConvolutionMathType(conv, math), what);
+  DOPPEL_CHECK_LIBRARY(
+      cudnn().cudnnSetConvolution2dDescriptor(conv, plan.padded ? 0 : c.pad_top, plan.padded ? 0 : c.pad_left, c.stride,
+                                              c.stride, 1, 1, CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT),
+      what);
+  DOPPEL_CHECK_LIBRARY(cudnn().cudnnSetConvolutionMathType(conv, math), what);
   return conv;
 }
 
@@ -44,7 +46,7 @@ auto ways_of(const Plan& plan, const char* what, const Get& get, const Bytes& by
   const cudnnStatus_t status = get(convolution(plan, narrow ? CUDNN_TENSOR_OP_MATH : CUDNN_FMA_MATH, what),
                                    int(found.size()), &count, found.data());
   if (status == CUDNN_STATUS_NOT_SUPPORTED) return ways;
-  check(status, what);
+  DOPPEL_CHECK_LIBRARY(status, what);
   for (int i = 0; i < count && ways.size() < vendor::kMostAlgorithms; ++i) {
     const Found& f = found[size_t(i)];
     // The same algorithm may follow with other mathematics; the first is the better one.
@@ -71,9 +73,9 @@ std::unique_ptr<Plan> make_plan(const Conv2d& c, Stream stream) {
   p.padded_w = (c.out_w() - 1) * c.stride + c.s;
   p.x = tensor(c.type, c.n, p.padded ? p.padded_h : c.h, p.padded ? p.padded_w : c.w, c.c);
   p.z = tensor(c.type, c.n, c.out_h(), c.out_w(), c.k);
-  check(cudnn().cudnnCreateFilterDescriptor(&p.w), "a filter for cuDNN");
-  check(cudnn().cudnnSetFilter4dDescriptor(p.w, type_of(c.type), CUDNN_TENSOR_NHWC, c.k, c.c, c.r, c.s),
-        "a filter for cuDNN");
+  DOPPEL_CHECK_LIBRARY(cudnn().cudnnCreateFilterDescriptor(&p.w), "a filter for cuDNN");
+  DOPPEL_CHECK_LIBRARY(cudnn().cudnnSetFilter4dDescriptor(p.w, type_of(c.type), CUDNN_TENSOR_NHWC, c.k, c.c, c.r, c.s),
+                       "a filter for cuDNN");
   const cudnnHandle_t handle = vendor::cudnn_handle(stream);
   p.fprop = ways_of<cudnnConvolutionFwdAlgoPerf_t>(
       p, "fprop",

@@ -12,7 +12,6 @@
 namespace doppel::on_vendor {
 namespace {
 
-using vendor::check;
 using vendor::cublaslt;
 using vendor::Parts;
 
@@ -40,38 +39,48 @@ struct Plan {
 
 cublasLtMatrixLayout_t layout(DType type, int rows, int columns) {
   cublasLtMatrixLayout_t l = nullptr;
-  check(cublaslt().cublasLtMatrixLayoutCreate(&l, type_of(type), uint64_t(rows), uint64_t(columns), rows),
-        "a matrix for cuBLASLt");
+  DOPPEL_CHECK_LIBRARY(
+      cublaslt().cublasLtMatrixLayoutCreate(&l, type_of(type), uint64_t(rows), uint64_t(columns), rows),
+      "a matrix for cuBLASLt");
   return l;
 }
 
 template <typename T>
 void set(cublasLtMatmulDesc_t operation, cublasLtMatmulDescAttributes_t attribute, const T& value) {
-  check(cublaslt().cublasLtMatmulDescSetAttribute(operation, attribute, &value, sizeof(value)),
-        "a product for cuBLASLt");
+  DOPPEL_CHECK_LIBRARY(cublaslt().cublasLtMatmulDescSetAttribute(operation, attribute, &value, sizeof(value)),
+                       "a product for cuBLASLt");
 }
 
 std::unique_ptr<Plan> make_plan(const Product& p) {
   auto plan = std::make_unique<Plan>();
   plan->product = p;
-  check(cublaslt().cublasLtMatmulDescCreate(&plan->operation, CUBLAS_COMPUTE_32F, CUDA_R_32F),
-        "a product for cuBLASLt");
+  DOPPEL_CHECK_LIBRARY(cublaslt().cublasLtMatmulDescCreate(&plan->operation, CUBLAS_COMPUTE_32F, CUDA_R_32F),
+                       "a product for cuBLASLt");
   set(plan->operation, CUBLASLT_MATMUL_DESC_TRANSA, p.a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
   set(plan->operation, CUBLASLT_MATMUL_DESC_TRANSB, p.b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
   plan->a = p.a_transposed ? layout(p.type, p.k, p.m) : layout(p.type, p.m, p.k);
   plan->b = p.b_transposed ? layout(p.type, p.n, p.k) : layout(p.type, p.k, p.n);
   plan->d = layout(p.d_type, p.m, p.n);
   cublasLtMatmulPreference_t preference = nullptr;
-  check(cublaslt().cublasLtMatmulPreferenceCreate(&preference), "a preference for cuBLASLt");
-  check(cublaslt().cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                                                        &kWorkspace, sizeof(kWorkspace)),
+  DOPPEL_CHECK_LIBRARY(cublaslt().cublasLtMatmulPreferenceCreate(&preference), "a preference for cuBLASLt");
+  DOPPEL_CHECK_LIBRARY(cublaslt().cublasLtMatmulPreferenceSetAttribute(
+                           preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &kWorkspace, sizeof(kWorkspace)),
+                       "a preference for cuBLASLt");
+  // Values of a training step lie at multiples of 64 bytes (runtime/plan.cc), parameters and test operands at least 16;
+  // left to itself cuBLASLt takes 256 for granted.
+  constexpr uint32_t kAlignment = 16;
+  for (const auto attribute : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+                               CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+    DOPPEL_CHECK_LIBRARY(
+        cublaslt().cublasLtMatmulPreferenceSetAttribute(preference, attribute, &kAlignment, sizeof(kAlignment)),
         "a preference for cuBLASLt");
   std::array<cublasLtMatmulHeuristicResult_t, vendor::kMostAlgorithms> found{};
   int count = 0;
-  check(cublaslt().cublasLtMatmulAlgoGetHeuristic(vendor::cublaslt_handle(), plan->operation, plan->a, plan->b, plan->d,
-                                                  plan->d, preference, int(found.size()), found.data(), &count),
-        "choosing an algorithm of cuBLASLt");
-  check(cublaslt().cublasLtMatmulPreferenceDestroy(preference), "a preference for cuBLASLt");
+  DOPPEL_CHECK_LIBRARY(
+      cublaslt().cublasLtMatmulAlgoGetHeuristic(vendor::cublaslt_handle(), plan->operation, plan->a, plan->b, plan->d,
+                                                plan->d, preference, int(found.size()), found.data(), &count),
+      "choosing an algorithm of cuBLASLt");
+  DOPPEL_CHECK_LIBRARY(cublaslt().cublasLtMatmulPreferenceDestroy(preference), "a preference for cuBLASLt");
   for (int i = 0; i < count; ++i)
     if (found[size_t(i)].state == CUBLAS_STATUS_SUCCESS) plan->algorithms.push_back(found[size_t(i)].algo);
   if (plan->algorithms.empty()) throw std::runtime_error("cuBLASLt has no algorithm for this product");
@@ -99,10 +108,10 @@ void multiply(void* d, const void* a, const void* b, const Dense& dense, Pass pa
   if (number > int(plan.algorithms.size()))
     throw std::invalid_argument("dense: cuBLASLt has no algorithm " + std::to_string(number) + " for this product");
   const float one = 1, zero = 0;
-  check(cublaslt().cublasLtMatmul(vendor::cublaslt_handle(), plan.operation, &one, a, plan.a, b, plan.b, &zero, d,
-                                  plan.d, d, plan.d, &plan.algorithms[size_t(number - 1)], workspace, kWorkspace,
-                                  vendor::cuda_stream(stream)),
-        "a product by cuBLASLt");
+  DOPPEL_CHECK_LIBRARY(cublaslt().cublasLtMatmul(vendor::cublaslt_handle(), plan.operation, &one, a, plan.a, b, plan.b,
+                                                 &zero, d, plan.d, d, plan.d, &plan.algorithms[size_t(number - 1)],
+                                                 workspace, kWorkspace, vendor::cuda_stream(stream)),
+                       "a product by cuBLASLt");
 }
 
 size_t sums_bytes(const Dense& dense) {

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "kernels/device_error.h"
 #include "kernels/vendor.h"
 
 #define DOPPEL_TEXT_OF(x) #x
@@ -48,8 +49,18 @@ CublasLt load_cublaslt() {
   return c;
 }
 
-[[noreturn]] void fail(const char* what, const char* why) {
-  throw std::runtime_error(std::string(what) + ": " + why);
+[[noreturn]] void fail(const CallPlace& place, const char* why) {
+  // Of the call its name: the arguments fill lines.
+  std::string call = place.call;
+  if (const size_t open = call.find('(', call.find("().") + 3); open != std::string::npos) call.resize(open);
+  // An error that is still there when it has been taken is the card's, and every later call will report it.
+  cudaGetLastError();
+  const cudaError_t lost = cudaGetLastError();
+  const std::string text =
+      failure_text(std::string(place.what) + ": " + (lost == cudaSuccess ? why : cudaGetErrorString(lost)), call,
+                   place.file, place.line);
+  if (lost != cudaSuccess) throw DeviceError(text);
+  throw std::runtime_error(text);
 }
 
 }  // namespace
@@ -67,30 +78,30 @@ const CublasLt& cublaslt() {
 cudnnHandle_t cudnn_handle(Stream stream) {
   thread_local const cudnnHandle_t handle = [] {
     cudnnHandle_t made = nullptr;
-    check(cudnn().cudnnCreate(&made), "starting cuDNN");
+    DOPPEL_CHECK_LIBRARY(cudnn().cudnnCreate(&made), "starting cuDNN");
     return made;
   }();
-  check(cudnn().cudnnSetStream(handle, cuda_stream(stream)), "giving cuDNN a stream");
+  DOPPEL_CHECK_LIBRARY(cudnn().cudnnSetStream(handle, cuda_stream(stream)), "giving cuDNN a stream");
   return handle;
 }
 
 cublasLtHandle_t cublaslt_handle() {
   thread_local const cublasLtHandle_t handle = [] {
     cublasLtHandle_t made = nullptr;
-    check(cublaslt().cublasLtCreate(&made), "starting cuBLASLt");
+    DOPPEL_CHECK_LIBRARY(cublaslt().cublasLtCreate(&made), "starting cuBLASLt");
     return made;
   }();
   return handle;
 }
 
-void check(cudnnStatus_t status, const char* what) {
-  if (status != CUDNN_STATUS_SUCCESS) fail(what, cudnn().cudnnGetErrorString(status));
+void check(cudnnStatus_t status, const CallPlace& place) {
+  if (status != CUDNN_STATUS_SUCCESS) fail(place, cudnn().cudnnGetErrorString(status));
 }
-void check(cublasStatus_t status, const char* what) {
-  if (status != CUBLAS_STATUS_SUCCESS) fail(what, cublaslt().cublasLtGetStatusString(status));
+void check(cublasStatus_t status, const CallPlace& place) {
+  if (status != CUBLAS_STATUS_SUCCESS) fail(place, cublaslt().cublasLtGetStatusString(status));
 }
-void check(cudaError_t status, const char* what) {
-  if (status != cudaSuccess) fail(what, cudaGetErrorString(status));
+void check(cudaError_t status, const CallPlace& place) {
+  if (status != cudaSuccess) fail(place, cudaGetErrorString(status));
 }
 
 }  // namespace vendor
@@ -98,7 +109,7 @@ void check(cudaError_t status, const char* what) {
 std::string vendor_problem() {
   try {
     int cards = 0;
-    vendor::check(cudaGetDeviceCount(&cards), "looking for a card");
+    DOPPEL_CHECK_LIBRARY(cudaGetDeviceCount(&cards), "looking for a card");
     if (cards == 0) return "there is no card";
     vendor::cudnn_handle({Device::cuda, nullptr});
     vendor::cublaslt_handle();

@@ -71,10 +71,18 @@ const CublasLt& cublaslt();
 cudnnHandle_t cudnn_handle(Stream stream);
 cublasLtHandle_t cublaslt_handle();
 
-// Throw std::runtime_error naming `what`.
-void check(cudnnStatus_t status, const char* what);
-void check(cublasStatus_t status, const char* what);
-void check(cudaError_t status, const char* what);
+// Throw DeviceError (kernels/device_error.h) when the card has failed, which the libraries report as a failure of their
+// own, and std::runtime_error when it is theirs: both with what was to be done, the call and its place.
+struct CallPlace {
+  const char *what, *call, *file;
+  int line;
+};
+void check(cudnnStatus_t status, const CallPlace& place);
+void check(cublasStatus_t status, const CallPlace& place);
+void check(cudaError_t status, const CallPlace& place);
+
+#define DOPPEL_CHECK_LIBRARY(call, what) \
+  ::doppel::vendor::check((call), ::doppel::vendor::CallPlace{what, #call, __FILE__, __LINE__})
 
 inline cudaStream_t cuda_stream(Stream stream) {
   return static_cast<cudaStream_t>(stream.handle);

@@ -3,7 +3,9 @@
 #include <dlfcn.h>
 
 #include "kernels/conv_checks.h"
+#include "kernels/device_error.h"
 #include "kernels/vendor.h"
+#include "kernels/vendor/library.h"
 #include "vendor/fake/fake.h"
 
 using namespace doppel;
@@ -188,6 +190,23 @@ TEST_CASE("vendor: what cuDNN does not have is refused", "[vendor]") {
   CHECK_NOTHROW(run(r, Pass::fprop));
   CHECK_NOTHROW(run(r, Pass::wgrad));
   CHECK_THROWS_WITH(run(r, Pass::dgrad), Catch::Contains("cuDNN has no algorithm for dgrad"));
+}
+
+TEST_CASE("vendor: a library's failure and a lost card's are told apart, with call and place", "[vendor]") {
+  const auto failing = [] { DOPPEL_CHECK_LIBRARY(CUDNN_STATUS_EXECUTION_FAILED, "a test"); };
+  try {
+    failing();
+    FAIL("nothing was thrown");
+  } catch (const DeviceError&) {
+    FAIL("the card is well");
+  } catch (const std::runtime_error& e) {
+    CHECK_THAT(e.what(),
+               Catch::Contains("a test: ") && Catch::Contains("CUDNN_STATUS_EXECUTION_FAILED (test_vendor_host.cc:"));
+  }
+  fake::card_is_lost = true;
+  CHECK_THROWS_AS(failing(), DeviceError);
+  CHECK_THROWS_WITH(failing(), Catch::Contains("an illegal address"));
+  fake::card_is_lost = false;
 }
 
 TEST_CASE("vendor: dense layers agree with the reference, by each of cuBLASLt's algorithms", "[vendor]") {

@@ -3,14 +3,22 @@
 
 #include <cstring>
 
+#include "vendor/fake/fake.h"
+
+bool doppel::fake::card_is_lost = false;
+
 extern "C" {
 
 cudaError_t cudaGetDeviceCount(int* count) {
   *count = 1;
   return cudaSuccess;
 }
-const char* cudaGetErrorString(cudaError_t) {
-  return "a failure";
+const char* cudaGetErrorString(cudaError_t error) {
+  return error == cudaErrorIllegalAddress ? "an illegal address" : "a failure";
+}
+// A card that has failed reports the same for ever.
+cudaError_t cudaGetLastError() {
+  return doppel::fake::card_is_lost ? cudaErrorIllegalAddress : cudaSuccess;
 }
 cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t) {
   std::memset(to, value, bytes);

@@ -21,6 +21,9 @@ struct Call {
   int math = -1;  // cudnnMathType_t
 };
 
+// In the test's program: whether the card that there is not has failed.
+extern bool card_is_lost;
+
 // Asked for 7 channels of output, the fake cuDNN has no dgrad.
 constexpr int kChannelsWithoutDgrad = 7;
 
