@@ -42,7 +42,8 @@ struct Plan {
   size_t z_bytes() const { return size_t(conv.out_pixels()) * size_t(conv.k) * size_of(conv.type); }
 };
 
-// Made once for each layer of a thread and kept, with cuDNN's handle. What conv.kernels says is no part of it; one group.
+// Made once for each layer of a thread and kept, with cuDNN's handle. What conv.kernels says is no part of it; one
+// group.
 const Plan& plan_of(const Conv2d& conv, Stream stream);
 
 // 0 stands for the first.
