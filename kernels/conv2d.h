@@ -49,14 +49,16 @@ struct Conv2d {
   int groups = 1;
   int64_t weight_stride = 0, bias_stride = 0;  // elements from a group's w and dw, b and db to the next one's
 
-  DOPPEL_BOTH int out_h() const { return (h + pad_top + pad_bottom - r) / stride + 1; }
-  DOPPEL_BOTH int out_w() const { return (w + pad_left + pad_right - s) / stride + 1; }
+  DOPPEL_BOTH int out_h() const { return strided(h + pad_top + pad_bottom - r) + 1; }
+  DOPPEL_BOTH int out_w() const { return strided(w + pad_left + pad_right - s) + 1; }
   DOPPEL_BOTH int64_t out_pixels() const { return int64_t(n) * out_h() * out_w(); }
   DOPPEL_BOTH int64_t in_elements() const { return int64_t(n) * h * w * c; }  // of x
   DOPPEL_BOTH int64_t out_elements() const { return out_pixels() * k; }       // of z
   DOPPEL_BOTH int64_t weights() const { return int64_t(k) * r * s * c; }
   // Multiplications and additions of one of fprop, dgrad, wgrad, padding counted as if it were data.
   double flops() const { return 2.0 * groups * double(out_pixels()) * double(weights()); }
+  // size / stride: kernels ask for it at every pixel, and cards have no instruction that divides by a variable.
+  DOPPEL_BOTH int strided(int size) const { return stride == 2 ? size / 2 : size; }
   bool operator==(const Conv2d&) const = default;
 };
 

@@ -33,10 +33,9 @@ DOPPEL_BOTH int pitch_of(const Conv2d& conv) {
 // Filter rows first, first + step, ... of what output pixel m reads, into row[r S C + e]; 0 outside the picture, for
 // pixels behind the last, and, with the first filter row, behind the depth. The elements of a filter row are neighbours
 // in x.
-__device__ __forceinline__ void gather_pixel(Bf16* row, const Bf16* x, const Conv2d& conv, int64_t m, int first,
-                                             int step) {
+__device__ __forceinline__ void gather_pixel(Bf16* row, const Bf16* x, const Conv2d& conv, int m, int first, int step) {
   const bool any = m < conv.out_pixels();
-  const int column = int(m % conv.out_w()), line = int(m / conv.out_w()), run = conv.s * conv.c;
+  const int column = m % conv.out_w(), line = m / conv.out_w(), run = conv.s * conv.c;
   const int top = line % conv.out_h() * conv.stride - conv.pad_top, left = column * conv.stride - conv.pad_left;
   const int from = -left * conv.c, to = (conv.w - left) * conv.c;
   for (int r = first; r < conv.r; r += step) {
@@ -56,7 +55,8 @@ DOPPEL_GLOBAL((kThreads), few_inputs_fprop_kernel, void* y, void* saved, const B
   DOPPEL_SHARED_DYNAMIC(bytes);
   const int depth = depth_of(conv), padded = padded_depth(conv), pitch = pitch_of(conv), taps = conv.r * conv.s;
   const int thread = int(threadIdx.x), k0 = int(blockIdx.y) * kChannels;
-  const int64_t m0 = int64_t(blockIdx.x) * kPixels, pixels = conv.out_pixels(), group = blockIdx.z;
+  const int m0 = int(blockIdx.x) * kPixels, pixels = int(conv.out_pixels());
+  const int64_t group = blockIdx.z;
   const int64_t first = group * conv.out_elements();
   x += group * conv.in_elements();
   w += group * conv.weight_stride;
@@ -89,9 +89,9 @@ DOPPEL_GLOBAL((kThreads), few_inputs_fprop_kernel, void* y, void* saved, const B
   // Lane l has the sums of pixels l / 4 and l / 4 + 8 and channels 2 (l % 4) and the next.
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    const int64_t m = m0 + 32 * warp() + 8 * i + lane() / 4;
+    const int m = m0 + 32 * warp() + 8 * i + lane() / 4;
     if (m >= pixels) continue;
-    const int q = int(m % conv.out_w()), line = int(m / conv.out_w());
+    const int q = m % conv.out_w(), line = m / conv.out_w();
 #pragma unroll
     for (int j = 0; j < kChannels / 8; ++j) {
       const int k = k0 + 8 * j + 2 * (lane() % 4);
@@ -124,17 +124,20 @@ DOPPEL_GLOBAL((kThreads), few_inputs_wgrad_kernel, float* partial, const Bf16* x
   Bf16* const b = reinterpret_cast<Bf16*>(bytes);
   const int depth = depth_of(conv), padded = padded_depth(conv), pitch = pitch_of(conv);
   const int thread = int(threadIdx.x), k0 = int(blockIdx.x) * kChannels, split = int(blockIdx.y);
-  const int64_t pixels = conv.out_pixels(), chunks = (pixels + kChunk - 1) / kChunk, group = blockIdx.z;
+  const int pixels = int(conv.out_pixels());
+  const int64_t chunks = (pixels + kChunk - 1) / kChunk, group = blockIdx.z;
+  const int begin = int(chunks * split / splits), end = int(chunks * (split + 1) / splits);
   x += group * conv.in_elements();
   dz += group * conv.out_elements();
 
   float sums[kMostDepth / 8][4] = {};
-  for (int64_t chunk = chunks * split / splits; chunk < chunks * (split + 1) / splits; ++chunk) {
-    const int64_t m0 = chunk * kChunk;
+  for (int chunk = begin; chunk < end; ++chunk) {
+    const int m0 = chunk * kChunk;
     gather_pixel(b + thread % kChunk * pitch, x, conv, m0 + thread % kChunk, thread / kChunk, kThreads / kChunk);
     for (int i = thread; i < kChunk * kChannels / 8; i += kThreads) {
       const int row = i / (kChannels / 8), k = k0 + i % (kChannels / 8) * 8;
-      const int64_t m = m0 + row, at = m * conv.k + k;
+      const int m = m0 + row;
+      const int64_t at = int64_t(m) * conv.k + k;
       Eight v{};
       if (vectors) {
         if (m < pixels && k < conv.k) v = load_vector<Eight>(dz + at);

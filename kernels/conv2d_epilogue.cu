@@ -50,15 +50,15 @@ DOPPEL_GLOBAL((kThreads), backward_epilogue_kernel, T* dz, float* partial, const
   const Conv2d& conv = e.conv;
   const int thread = int(threadIdx.x), lane = thread % e.lanes, line = thread / e.lanes, lines = kThreads / e.lanes;
   const int k = (int(blockIdx.y) * e.lanes + lane) * 4, width = conv.out_w();
-  const int64_t pixels = conv.out_pixels(), begin = pixels * blockIdx.x / gridDim.x,
-                end = pixels * (blockIdx.x + 1) / gridDim.x, group = blockIdx.z;
+  const int64_t pixels = conv.out_pixels(), group = blockIdx.z;
+  const int begin = int(pixels * blockIdx.x / gridDim.x), end = int(pixels * (blockIdx.x + 1) / gridDim.x);
   dz += group * pixels * conv.k;
   dy += group * pixels * conv.k;
   if (e.epilogue.activation != Activation::none) y += group * pixels * conv.k;
   Quad sum{};
   if (k < conv.k)
-    for (int64_t pixel = begin + line; pixel < end; pixel += lines) {
-      const int row = int(pixel / width), x = int(pixel % width);
+    for (int pixel = begin + line; pixel < end; pixel += lines) {
+      const int row = pixel / width, x = pixel % width;
       Quad d = load_output(dy, e, row, x, k), saved{};
       if (e.epilogue.activation != Activation::none) saved = load_output(y, e, row, x, k);
 #pragma unroll
@@ -66,7 +66,7 @@ DOPPEL_GLOBAL((kThreads), backward_epilogue_kernel, T* dz, float* partial, const
         d.v[j] *= activation_derivative(e.epilogue.activation, saved.v[j], e.epilogue.slope);
         sum.v[j] += d.v[j];
       }
-      T* const out = dz + pixel * conv.k + k;
+      T* const out = dz + int64_t(pixel) * conv.k + k;
       if (e.dz_vectors) {
         store_vector(out, Vector<T, 4>{{from_float<T>(d.v[0]), from_float<T>(d.v[1]), from_float<T>(d.v[2]),
                                         from_float<T>(d.v[3])}});

@@ -13,8 +13,8 @@ namespace doppel::DOPPEL_BACKEND {
 __device__ __forceinline__ int64_t output_offset(const Conv2d& conv, bool shuffle, int n, int p, int q, int k) {
   const int64_t row = int64_t(n) * conv.out_h() + p, width = conv.out_w();
   if (!shuffle) return (row * width + q) * conv.k + k;
-  const int run = conv.k / 2, i = k / run;
-  return ((2 * row + i) * width + q) * run + k % run;
+  const int run = conv.k / 2, i = k >= run;
+  return ((2 * row + i) * width + q) * run + k - i * run;
 }
 
 // How many neighbouring channels of z, from a multiple of it on, are neighbours in y as well, and may be stored as one
