@@ -78,6 +78,7 @@ ShadowChecker::Region* ShadowChecker::find(const char* address) {
 
 void ShadowChecker::launch_begins(const Launch& launch, uint32_t first_serial, uint32_t) {
   published_.clear();
+  readers_.clear();
   state().last_region = nullptr;
   for (size_t i = 0; i < launch.pointer_count; ++i) {
     const Pointer& p = launch.pointers[i];
@@ -93,10 +94,13 @@ void ShadowChecker::block_begins(Block& block) {
   State& s = state();
   s.clocks.reset(block.threads());
   s.arrays.clear();
+  s.readers.clear();
+  s.clear = {};
   s.unwritten = {};
   s.fenced.assign(size_t(block.threads()), nullptr);
   s.fenced_proxy.assign(size_t(block.threads()), 0);
   s.foreign.clear();
+  s.sources.clear();
   s.last_region = nullptr;
 }
 
@@ -117,11 +121,14 @@ void ShadowChecker::shared_appears(unsigned char* memory, size_t bytes, const ch
 void ShadowChecker::ordered(Block&, std::span<const uint16_t> arrivals, std::span<const uint16_t> waiters) {
   state().clocks.ordered(arrivals, waiters);
 }
-void ShadowChecker::release(Block& block, const void* object) {
-  state().clocks.release(object, block.current().number);
+void ShadowChecker::release(Block& block, const void* mbarrier) {
+  state().clocks.release(mbarrier, block.current().number);
 }
-void ShadowChecker::acquire(Block& block, const void* object) {
-  state().clocks.acquire(object, block.current().number);
+void ShadowChecker::phase_over(Block&, const void* mbarrier, std::span<const uint16_t> woken) {
+  state().clocks.phase_over(mbarrier, woken);
+}
+void ShadowChecker::acquire(Block& block, const void* mbarrier) {
+  state().clocks.acquire(mbarrier, block.current().number);
 }
 
 void ShadowChecker::fence(Block& block) {
@@ -165,11 +172,16 @@ void ShadowChecker::access(Block& block, const void* address, size_t bytes, Acce
 void ShadowChecker::copy_begins(Block& block, const Copy& copy) {
   if (copy.valid > 0) check(block, copy.from, size_t(copy.valid), Access::read, place_of(copy.where));
   check(block, copy.to, size_t(copy.bytes), Access::write, place_of(copy.where), true, copy.bulk);
+  const char* from = reinterpret_cast<const char*>(copy.from);
+  const Region* region = copy.valid > 0 ? find(from) : nullptr;
+  if (region && region->output_of == block.first_serial())
+    state().sources[copy.to] = {from, from + copy.valid, state().cells[copy.to - block.arena()].write};
 }
 
 void ShadowChecker::copy_ends(Block& block, const Copy& copy, bool at_mbarrier) {
   // Who waits at an mbarrier acquires what the issuing thread released there. A thread that waits for its own copies
   // has them from then on, and others only by a later barrier: as if it had written them now.
+  state().sources.erase(copy.to);
   Cell* cells = state().cells.get() + (copy.to - block.arena());
   for (int i = 0; i < copy.bytes; ++i) {
     Touch& w = cells[i].write;
@@ -268,9 +280,19 @@ void ShadowChecker::check_shared(Block& block, const unsigned char* begin, size_
 
 void ShadowChecker::check_global(Block& block, Region& region, const char* begin, size_t bytes, Access kind,
                                  const Touch& touch) {
-  if (writes(kind) && region.input_of == block.first_serial() && region.output_of != block.first_serial())
+  // What is read and never written meets nothing.
+  if (region.input_of == block.first_serial() && region.output_of != block.first_serial()) {
+    if (!writes(kind)) return;
     block.fail(Defect::write_to_input, block.place(touch.thread) + verb(kind) + count_text(bytes) +
                                            " of a buffer that the kernel has as an input at " + text_of(touch.place));
+  }
+  if (writes(kind))
+    for (const auto& [to, source] : state().sources)
+      if (begin < source.end && begin + bytes > source.begin)
+        block.fail(Defect::global_race,
+                   block.place(touch.thread) + verb(kind) + count_text(bytes) +
+                       ", which an asynchronous copy of thread " + block.thread_text(source.touch.thread) + " at " +
+                       text_of(source.touch.place) + " may still read, at " + text_of(touch.place));
   Cell* cells = region.cells.get() + (begin - region.begin);
   Touch earlier{};
   bool bad = false, wrote = false;
@@ -289,30 +311,59 @@ void ShadowChecker::check_global(Block& block, Region& region, const char* begin
   if (bad) report(block, touch, earlier, wrote, kind, bytes, nullptr);
 }
 
-const Touch* ShadowChecker::conflict(Block& block, const Cell& cell, Access kind, const Touch& now, bool shared) const {
+const Touch* ShadowChecker::conflict(Block& block, const Cell& cell, Access kind, const Touch& now, bool shared) {
   const Touch& w = cell.write;
   if (w.under_way && w.block == block.serial()) return &w;
   if (!(now.atomic && w.atomic) && !before(block, w, now, shared)) return &w;
-  if (!writes(kind)) return nullptr;
-  for (const Touch& r : cell.reads)
-    if (!before(block, r, now, shared)) return &r;
-  return nullptr;
+  return writes(kind) ? read_conflict(block, cell.read, now, shared) : nullptr;
+}
+
+const Touch* ShadowChecker::read_conflict(Block& block, const Touch& read, const Touch& now, bool shared) {
+  if (read.block != Cell::kSet) return before(block, read, now, shared) ? nullptr : &read;
+  if (read.place != (shared ? block.serial() : block.first_serial())) return nullptr;  // earlier blocks, launches
+  auto& clear = state().clear;
+  if (clear.set == read.clock && clear.block == now.block && clear.thread == now.thread && clear.shared == shared)
+    return nullptr;
+  const auto ordered = [&](const Touch& earlier) { return before(block, earlier, now, shared); };
+  const Touch* found = nullptr;
+  if (shared) {
+    found = state().readers.conflict(read.clock, ordered);
+  } else {
+    static thread_local Touch copy;  // sets of other cores may move once this has let go of them
+    const std::lock_guard lock(readers_mutex_);
+    if (const Touch* t = readers_.conflict(read.clock, ordered)) found = &(copy = *t);
+  }
+  if (!found) clear = {read.clock, now.block, now.thread, shared};
+  return found;
 }
 
 void ShadowChecker::remember(Block& block, Cell& cell, Access kind, const Touch& now, bool shared) {
   if (writes(kind)) {
     cell.write = now;
-    cell.reads[0].block = cell.reads[1].block = 0;
+    cell.read.block = 0;
     return;
   }
-  for (Touch& r : cell.reads)
-    if (before(block, r, now, shared)) {
-      r = now;
-      return;
-    }
-  uint32_t& random = state().random;
-  random = random * 1664525u + 1013904223u;
-  cell.reads[random >> 31] = now;
+  const uint32_t owner = shared ? block.serial() : block.first_serial();
+  Touch& r = cell.read;
+  const bool is_set = r.block == Cell::kSet;
+  if (is_set ? r.place != owner : before(block, r, now, shared)) {
+    r = now;
+    return;
+  }
+  const auto ordered = [&](const Touch& earlier) { return before(block, earlier, now, shared); };
+  const auto none = [](const Touch&) { return false; };
+  const auto grown = [&](ReaderSets& sets) {
+    return sets.with(is_set ? r.clock : sets.with(ReaderSets::kNobody, r, none), now, ordered);
+  };
+  uint32_t set;
+  if (shared) {
+    set = grown(state().readers);
+  } else {
+    const std::lock_guard lock(readers_mutex_);
+    set = grown(readers_);
+  }
+  r = {};
+  r.place = owner, r.block = Cell::kSet, r.clock = set;
 }
 
 void ShadowChecker::report(Block& block, const Touch& now, const Touch& earlier, bool earlier_wrote, Access kind,

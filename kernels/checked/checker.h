@@ -21,8 +21,9 @@ class ShadowChecker : public Checker {
   void shared_appears(unsigned char* memory, size_t bytes, const char* name) override;
   void access(Block& block, const void* address, size_t bytes, Access kind, Where where) override;
   void ordered(Block& block, std::span<const uint16_t> arrivals, std::span<const uint16_t> waiters) override;
-  void release(Block& block, const void* object) override;
-  void acquire(Block& block, const void* object) override;
+  void release(Block& block, const void* mbarrier) override;
+  void phase_over(Block& block, const void* mbarrier, std::span<const uint16_t> woken) override;
+  void acquire(Block& block, const void* mbarrier) override;
   void fence(Block& block) override;
   void fence_proxy(Block& block) override;
   void before_atomic(Block& block, const void* address) override;
@@ -55,12 +56,24 @@ class ShadowChecker : public Checker {
     std::vector<Knowledge> fenced;                    // by thread
     std::vector<uint32_t> fenced_proxy;               // by thread: its clock at its last fence_proxy_async
     std::unordered_map<uint32_t, Knowledge> foreign;  // what is known of other blocks
+    // Asynchronous copies under way, by where to, from global memory that the kernel may write.
+    struct Source {
+      const char *begin, *end;
+      Touch touch;
+    };
+    std::unordered_map<const unsigned char*, Source> sources;
     // The first read of shared memory that nobody had written. A write may follow, and then it is a race: an unlucky
     // order of threads; if none does until the block ends, nobody ever wrote it.
     Touch unwritten{};
     size_t unwritten_bytes = 0;
     const char* unwritten_array = nullptr;
-    uint32_t random = 1;
+    ReaderSets readers;  // of shared memory
+    // The last set of readers that were all found to be before a thread of a block; what a thread knows only grows.
+    struct {
+      uint32_t set, block;
+      int thread;
+      bool shared;
+    } clear{};
     Region* last_region = nullptr;
   };
   static State& state();
@@ -69,7 +82,8 @@ class ShadowChecker : public Checker {
   void check_shared(Block& block, const unsigned char* begin, size_t bytes, Access kind, const Touch& touch);
   void check_global(Block& block, Region& region, const char* begin, size_t bytes, Access kind, const Touch& touch);
   // The earlier access that this one must not meet, or null.
-  const Touch* conflict(Block& block, const Cell& cell, Access kind, const Touch& now, bool shared) const;
+  const Touch* conflict(Block& block, const Cell& cell, Access kind, const Touch& now, bool shared);
+  const Touch* read_conflict(Block& block, const Touch& read, const Touch& now, bool shared);
   void remember(Block& block, Cell& cell, Access kind, const Touch& now, bool shared);
   // `array`: null for global memory.
   [[noreturn]] void report(Block& block, const Touch& now, const Touch& earlier, bool earlier_wrote, Access kind,
@@ -80,6 +94,8 @@ class ShadowChecker : public Checker {
   static constexpr size_t kLocks = 1024;
   std::atomic_flag locks_[kLocks];
   std::vector<std::unique_ptr<Region>> regions_;  // by address
+  std::mutex readers_mutex_;
+  ReaderSets readers_;  // of global memory, in this launch
   std::mutex published_mutex_;
   std::unordered_map<const void*, std::unordered_map<uint32_t, Knowledge>> published_;  // of this launch, by atomic
 };

@@ -36,14 +36,32 @@ Knowledge BlockClocks::snapshot(int thread) {
 }
 
 void BlockClocks::release(const void* object, int thread) {
-  Clocks& at = objects_.try_emplace(object, own_.size(), 0).first->second;
-  join(at, snapshot(thread));
+  Releases& at = objects_[object];
+  at.all.resize(own_.size(), 0);
+  join(at.all, snapshot(thread));
+}
+
+void BlockClocks::phase_over(const void* object, std::span<const uint16_t> woken) {
+  Releases& at = objects_[object];
+  at.all.resize(own_.size(), 0);
+  at.over = std::make_shared<Clocks>(at.all);
+  // Mostly they knew the same before, and then they know the same now.
+  Knowledge last, joined;
+  for (const uint16_t t : woken) {
+    if (!joined || known_[t] != last) {
+      last = known_[t];
+      auto k = std::make_shared<Clocks>(*at.over);
+      join(*k, last);
+      joined = k;
+    }
+    known_[t] = joined;
+  }
 }
 
 void BlockClocks::acquire(const void* object, int thread) {
   const auto found = objects_.find(object);
-  if (found == objects_.end()) return;
-  auto k = std::make_shared<Clocks>(found->second);
+  if (found == objects_.end() || !found->second.over) return;
+  auto k = std::make_shared<Clocks>(*found->second.over);
   join(*k, known_[size_t(thread)]);
   known_[size_t(thread)] = k;
 }

@@ -14,27 +14,17 @@
 #include <unordered_map>
 #include <vector>
 
+#include "kernels/checked/readers.h"
+
 namespace doppel::emulator {
 
-// A place in the program: an offset from its start. Code addresses and source locations both fit (location.h).
-using Place = uint32_t;
-
-struct Touch {
-  Place place;
-  uint32_t block;  // serial number; 0: nobody
-  uint32_t clock;  // the thread's, at that time
-  uint16_t thread;
-  bool atomic : 1;
-  bool under_way : 1;  // an asynchronous copy that has not arrived
-  bool bulk : 1;       // by a bulk copy: needs no fence_proxy_async
-};
-static_assert(sizeof(Touch) == 16);
-
-// Of two threads that read side by side both are kept, of more than two a random pair: a race with the others is then
-// found on another byte.
+// The last write, and who has read since: one access, or a set of them.
 struct Cell {
+  static constexpr uint32_t kSet = UINT32_MAX;  // as the block of `read`
+
   Touch write;
-  Touch reads[2];
+  // A set: `clock` is its number among the ReaderSets that `place` names, by a block's serial number.
+  Touch read;
 };
 
 // Zeroed cells that cost nothing until touched.
@@ -63,7 +53,10 @@ class BlockClocks {
   }
 
   void ordered(std::span<const uint16_t> arrivals, std::span<const uint16_t> waiters);
+  // What `thread` did belongs to the phase of `object` that goes on; that phase is over, and `woken` waited for it;
+  // `thread` has found that the last one is over.
   void release(const void* object, int thread);
+  void phase_over(const void* object, std::span<const uint16_t> woken);
   void acquire(const void* object, int thread);
   // What `thread` has done so far has this clock at most, what it does later a greater one.
   uint32_t tick(int thread) { return own_[size_t(thread)]++; }
@@ -71,11 +64,18 @@ class BlockClocks {
   Knowledge snapshot(int thread);
 
  private:
+  // Each arrival at an mbarrier continues what the one before released: who waits for a phase acquires it and all
+  // earlier ones, but nothing of a later phase.
+  struct Releases {
+    Clocks all;      // with the phase that goes on
+    Knowledge over;  // without it
+  };
+
   void join(Clocks& into, const Knowledge& from) const;
 
   Clocks own_;
   std::vector<Knowledge> known_;
-  std::unordered_map<const void*, Clocks> objects_;
+  std::unordered_map<const void*, Releases> objects_;
 };
 
 }  // namespace doppel::emulator

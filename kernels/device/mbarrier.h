@@ -2,7 +2,7 @@
 // PTX ISA 9.7.13.15, mbarrier.
 //
 //   DOPPEL_SHARED(MBarrier, full, [kStages]);
-//   mbarrier_init(full[s], count);       // one thread, then a barrier of the block: `count` arrivals end a phase
+//   mbarrier_init(full[s], count);       // one thread, once, then a barrier of the block: `count` arrivals end a phase
 //   fence_proxy_async();                 // the same thread, before that barrier, if bulk copies shall count on it
 //   mbarrier_arrive(full[s]);            // releases what this thread did before
 //   mbarrier_expect_tx(full[s], bytes);  // arrives; the phase also waits for `bytes` of bulk copies (sm_90)
@@ -99,8 +99,8 @@ __device__ __forceinline__ void copy_bulk(void* to, const void* from, int bytes,
 inline uint32_t shared_address(const void* p) {
   return emulator::shared_address(p);
 }
-inline void fence_proxy_async() {
-  emulator::fence_proxy_async();
+inline void fence_proxy_async(DOPPEL_WHERE) {
+  emulator::fence_proxy_async(where);
 }
 inline void mbarrier_init(MBarrier& b, int count, DOPPEL_WHERE) {
   emulator::mbarrier_init(&b, count, where);

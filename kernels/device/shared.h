@@ -1,6 +1,6 @@
 // Shared memory, declared through these two macros alone.
 //
-//   DOPPEL_SHARED(float, tile, [32][33]);   // static: float tile[32][33], one for each block
+//   DOPPEL_SHARED(float, tile, [32][33]);   // static: float tile[32][33], one for each block; aligned as its type is
 //   DOPPEL_SHARED_DYNAMIC(bytes);           // unsigned char* bytes, 128-byte aligned: the size that the launch gave
 //
 // On the emulator an array begins as NaN in every block and has a gap behind it that nothing may touch.

@@ -24,9 +24,8 @@ T shuffle(unsigned mask, const T& value, int source, std::source_location where)
   std::memcpy(&result, &out, sizeof(T));
   return result;
 }
-inline int segment(int width) {
-  return lane_number() & ~(width - 1);
-}
+// The first lane of this lane's segment; reports a width that is no power of two up to 32. kernels/emulator/warps.cc
+int segment(int width, std::source_location where);
 inline uint32_t vote(WarpOp op, unsigned mask, uint32_t value, std::source_location where) {
   uint32_t out;
   warp_collective(op, mask, &value, sizeof(value), &out, sizeof(out), where);
@@ -40,24 +39,26 @@ inline uint32_t vote(WarpOp op, unsigned mask, uint32_t value, std::source_locat
 // `width` is a power of two up to 32.
 template <typename T>
 T __shfl_sync(unsigned mask, T value, int source, int width = 32, DOPPEL_WHERE) {
-  return doppel::emulator::shuffle(mask, value, doppel::emulator::segment(width) + (source & (width - 1)), where);
+  return doppel::emulator::shuffle(mask, value, doppel::emulator::segment(width, where) + (source & (width - 1)),
+                                   where);
 }
 template <typename T>
 T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32, DOPPEL_WHERE) {
   const int lane = doppel::emulator::lane_number(), source = lane - int(delta);
-  return doppel::emulator::shuffle(mask, value, source < doppel::emulator::segment(width) ? lane : source, where);
+  return doppel::emulator::shuffle(mask, value, source < doppel::emulator::segment(width, where) ? lane : source,
+                                   where);
 }
 template <typename T>
 T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32, DOPPEL_WHERE) {
   const int lane = doppel::emulator::lane_number(), source = lane + int(delta);
-  return doppel::emulator::shuffle(mask, value, source >= doppel::emulator::segment(width) + width ? lane : source,
-                                   where);
+  return doppel::emulator::shuffle(mask, value,
+                                   source >= doppel::emulator::segment(width, where) + width ? lane : source, where);
 }
 template <typename T>
 T __shfl_xor_sync(unsigned mask, T value, int lane_mask, int width = 32, DOPPEL_WHERE) {
   const int lane = doppel::emulator::lane_number(), source = lane ^ lane_mask;
-  return doppel::emulator::shuffle(mask, value, source >= doppel::emulator::segment(width) + width ? lane : source,
-                                   where);
+  return doppel::emulator::shuffle(mask, value,
+                                   source >= doppel::emulator::segment(width, where) + width ? lane : source, where);
 }
 
 inline unsigned __ballot_sync(unsigned mask, int predicate, DOPPEL_WHERE) {
@@ -83,6 +84,17 @@ inline unsigned __reduce_max_sync(unsigned mask, unsigned value, DOPPEL_WHERE) {
 }
 inline unsigned __reduce_min_sync(unsigned mask, unsigned value, DOPPEL_WHERE) {
   return doppel::emulator::vote(doppel::emulator::WarpOp::reduce_min, mask, value, where);
+}
+// With the sign bit turned round, unsigned numbers are ordered as signed ones are.
+inline int __reduce_max_sync(unsigned mask, int value, DOPPEL_WHERE) {
+  constexpr unsigned kSign = 0x80000000u;
+  return int(doppel::emulator::vote(doppel::emulator::WarpOp::reduce_max, mask, unsigned(value) ^ kSign, where) ^
+             kSign);
+}
+inline int __reduce_min_sync(unsigned mask, int value, DOPPEL_WHERE) {
+  constexpr unsigned kSign = 0x80000000u;
+  return int(doppel::emulator::vote(doppel::emulator::WarpOp::reduce_min, mask, unsigned(value) ^ kSign, where) ^
+             kSign);
 }
 
 #undef DOPPEL_WHERE

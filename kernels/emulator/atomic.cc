@@ -1,4 +1,5 @@
 #include <atomic>
+#include <cstring>
 
 #include "kernels/device/atomic.h"
 #include "kernels/emulator/block.h"
@@ -26,6 +27,21 @@ class Watch {
   const void* address_;
 };
 
+// After an operation that found `old` and left `now`. Who finds again what it found before, and changes nothing, waits
+// for somebody: the threads of a block run by turns, and only here can it let them.
+template <typename T>
+void take_turns(const T* address, T old, T now, Where where) {
+  Block& block = *running_block();
+  Poll poll{address, 0};
+  std::memcpy(&poll.found, &old, sizeof(T));
+  const bool same = std::memcmp(&old, &now, sizeof(T)) == 0;
+  if (!same) block.progress();
+  Poll& last = block.current().poll;
+  const bool again = same && last.address == address && last.found == poll.found;
+  last = same ? poll : Poll{};
+  if (again) block.give_way(where);
+}
+
 template <typename T>
 T combine(AtomicOp op, T old, T value) {
   switch (op) {
@@ -48,19 +64,28 @@ T combine(AtomicOp op, T old, T value) {
 
 template <typename T>
 T atomic(AtomicOp op, T* address, T value, Where where) {
-  const Watch watch(address, sizeof(T), where);
-  std::atomic_ref<T> cell(*address);
-  T old = cell.load();
-  while (!cell.compare_exchange_weak(old, combine(op, old, value))) {
+  T old;
+  {
+    const Watch watch(address, sizeof(T), where);
+    std::atomic_ref<T> cell(*address);
+    old = cell.load();
+    while (!cell.compare_exchange_weak(old, combine(op, old, value))) {
+    }
   }
+  take_turns(address, old, combine(op, old, value), where);
   return old;
 }
 
 template <typename T>
 T atomic_compare_and_swap(T* address, T expected, T value, Where where) {
-  const Watch watch(address, sizeof(T), where);
-  std::atomic_ref<T>(*address).compare_exchange_strong(expected, value);
-  return expected;
+  T old = expected;
+  bool done;
+  {
+    const Watch watch(address, sizeof(T), where);
+    done = std::atomic_ref<T>(*address).compare_exchange_strong(old, value);
+  }
+  take_turns(address, old, done ? value : old, where);
+  return old;
 }
 
 void fence() {

@@ -1,6 +1,8 @@
 // Barriers of the block, numbered ones, and those that lie in shared memory.
 #include <algorithm>
+#include <bit>
 #include <cstring>
+#include <iterator>
 
 #include "kernels/emulator/block.h"
 #include "kernels/emulator/checker.h"
@@ -8,20 +10,33 @@
 namespace doppel::emulator {
 namespace {
 
-bool same_line(Where a, Where b) {
-  return a.line() == b.line() && std::strcmp(a.file_name(), b.file_name()) == 0;
+// bar.sync and bar.arrive are instructions of whole warps: a card counts 32 threads for each that comes.
+void check_warps_whole(Block& block, const Barrier& b, int id) {
+  for (int i = 0; i < block.threads(); ++i) {
+    const uint32_t come = b.lanes[i / kWarp];
+    if (come == 0 || come >> i % kWarp & 1u) continue;
+    block.fail(Defect::divergent_barrier, block.place(i / kWarp * kWarp + std::countr_zero(come)) +
+                                              "comes to barrier " + std::to_string(id) + " at " +
+                                              text_of(b.places[i / kWarp]) + ", which is full without thread " +
+                                              block.thread_text(i) + " of its warp");
+  }
 }
 
 // Everybody has come: the waiters go on.
 void open(Block& block, Barrier& b) {
   if (checker) checker->ordered(block, b.arrivals, b.waiters);
   for (const uint16_t t : b.waiters) block.make_ready(block.thread(t));
-  b.expected = b.arrived = 0;
-  b.arrivals.clear();
-  b.waiters.clear();
+  b.clear();
 }
 
 }  // namespace
+
+void Barrier::clear() {
+  expected = arrived = 0;
+  arrivals.clear();
+  waiters.clear();
+  std::fill(std::begin(lanes), std::end(lanes), 0u);
+}
 
 void barrier(int id, int threads, bool wait, Where where) {
   Block& block = *running_block();
@@ -36,7 +51,7 @@ void barrier(int id, int threads, bool wait, Where where) {
   if (b.arrived > 0 && b.expected != threads)
     bad("expects " + std::to_string(threads) + " threads at barrier " + std::to_string(id) + ", others " +
         std::to_string(b.expected));
-  if (b.arrived > 0 && threads == 0 && !same_line(b.first, where))
+  if (b.arrived > 0 && threads == 0 && !same_place(b.first, where))
     block.fail(Defect::divergent_barrier, block.place(self.number) + "comes to __syncthreads at " + text_of(where) +
                                               " while thread " + std::to_string(b.waiters.front()) +
                                               " of the block waits in that at " + text_of(b.first));
@@ -44,6 +59,15 @@ void barrier(int id, int threads, bool wait, Where where) {
     block.fail(Defect::divergent_barrier, block.place(self.number) + "comes to __syncthreads at " + text_of(where) +
                                               ", which " + std::to_string(block.left()) +
                                               " threads that have left the kernel do not");
+  uint32_t& lanes = b.lanes[self.warp()];
+  Where& place = b.places[self.warp()];
+  if (lanes >> self.lane() & 1u) bad("comes to barrier " + std::to_string(id) + " again before it is full,");
+  if (lanes && !same_place(place, where))
+    block.fail(Defect::divergent_barrier, block.place(self.number) + "comes to barrier " + std::to_string(id) + " at " +
+                                              text_of(where) + ", others of its warp at " + text_of(place));
+  lanes |= 1u << self.lane();
+  place = where;
+  block.progress();
   if (b.arrived == 0) b.first = where, b.expected = threads;
   ++b.arrived;
   b.arrivals.push_back(uint16_t(self.number));
@@ -54,7 +78,10 @@ void barrier(int id, int threads, bool wait, Where where) {
     self.where = where;
   }
   const int needed = threads == 0 ? block.threads() - block.left() : threads;
-  if (b.arrived == needed) open(block, b);
+  if (b.arrived == needed) {
+    if (threads > 0) check_warps_whole(block, b, id);
+    open(block, b);
+  }
   if (wait) block.suspend();
 }
 
@@ -81,16 +108,22 @@ void end_phase_if_complete(Block& block, MBarrierState& m) {
   m.copies.clear();
   ++m.phase;
   m.pending = m.count;
+  uint16_t woken[kMaxThreads];
+  size_t count = 0;
   for (int i = 0; i < block.threads(); ++i) {
     Thread& t = block.thread(i);
-    if (t.wait == Wait::mbarrier && t.mbarrier == m.address && uint64_t(t.parity) != (m.phase & 1)) block.make_ready(t);
+    if (t.wait != Wait::mbarrier || t.mbarrier != m.address) continue;
+    woken[count++] = uint16_t(i);
+    block.make_ready(t);
   }
+  if (checker) checker->phase_over(block, m.address, {woken, count});
 }
 
 void arrive_once(Block& block, MBarrierState& m, int expected_bytes, Where where) {
   if (m.pending == 0)
     block.fail(Defect::bad_barrier,
                block.place(block.current().number) + "arrives once too often at an mbarrier at " + text_of(where));
+  block.progress();
   if (checker) checker->release(block, m.address);
   m.bytes += expected_bytes;
   --m.pending;
@@ -111,8 +144,11 @@ void mbarrier_init(void* address, int count, Where where) {
   if (count < 1)
     block.fail(Defect::bad_barrier, block.place(block.current().number) + "initialises an mbarrier for " +
                                         std::to_string(count) + " arrivals at " + text_of(where));
+  for (const MBarrierState& m : block.mbarriers)
+    if (m.address == address)
+      block.fail(Defect::bad_barrier, block.place(block.current().number) + "initialises an mbarrier that thread " +
+                                          block.thread_text(m.maker) + " has initialised, at " + text_of(where));
   std::memset(address, 0, 8);
-  std::erase_if(block.mbarriers, [=](const MBarrierState& m) { return m.address == address; });
   block.mbarriers.push_back({address, count, count, block.current().number, false, 0, 0, {}, {}});
 }
 
@@ -126,25 +162,29 @@ void mbarrier_arrive(void* address, int expected_bytes, Where where) {
 void mbarrier_wait(void* address, int parity, Where where) {
   Block& block = *running_block();
   if (checker) checker->access(block, address, 8, Access::atomic, where);
+  uint64_t over;  // phases, with the one that is waited for
   {
     const MBarrierState& m = find(block, address, where);
-    if (uint64_t(parity) == (m.phase & 1)) {  // that phase goes on
+    const bool goes_on = uint64_t(parity) == (m.phase & 1);
+    over = m.phase + goes_on;
+    if (goes_on) {
       Thread& self = block.current();
       self.wait = Wait::mbarrier;
       self.mbarrier = address;
       self.parity = parity;
       self.where = where;
-      block.suspend();
+      block.suspend();  // end_phase_if_complete() acquires
+    } else if (checker) {
+      checker->acquire(block, address);
     }
   }
   MBarrierState& m = find(block, address, where);  // others may have made mbarriers meanwhile
-  for (const std::vector<Copy>& phase : m.done)
-    for (const Copy& c : phase) {
+  // Later phases may be over as well by now, but nobody here has seen that.
+  for (; !m.done.empty() && m.phase - m.done.size() < over; m.done.pop_front())
+    for (const Copy& c : m.done.front()) {
       apply(c);
       if (checker) checker->copy_ends(block, c, true);
     }
-  m.done.clear();
-  if (checker) checker->acquire(block, address);
 }
 
 void copy_async_arrive(void* address, Where where) {
@@ -186,8 +226,9 @@ void begin_bulk_copies(Block& block, std::span<const Copy> copies, int bytes, co
   end_phase_if_complete(block, m);
 }
 
-void fence_proxy_async() {
+void fence_proxy_async(Where where) {
   Block& block = *running_block();
+  need_sm90(block, "fence_proxy_async", where);
   for (MBarrierState& m : block.mbarriers)
     if (m.maker == block.current().number) m.fenced = true;
   if (checker) checker->fence_proxy(block);

@@ -12,7 +12,7 @@
 namespace doppel::emulator {
 namespace {
 
-constexpr size_t kGap = 128;  // between shared arrays, and a multiple of every alignment that the macros promise
+constexpr size_t kGap = 128;  // at least, between shared arrays; a multiple of every alignment that the macros promise
 // Where swizzles repeat: the arena's addresses and its offsets agree in the bits that they use. Dynamic shared memory
 // begins a gap later, off that boundary, as it may on a card.
 constexpr size_t kArenaAlignment = 1024;
@@ -58,6 +58,7 @@ void Block::reset(const Launch& launch, uint32_t number, uint32_t first_serial) 
   count_ = int(block_dim.x * block_dim.y * block_dim.z);
   warps_ = (count_ + kWarp - 1) / kWarp;
   left_ = 0;
+  polls_ = 0;
   failed_ = false;
   order_ = options().warps;
   random_ = options().seed * 0x9E3779B97F4A7C15u + serial_ + 1;
@@ -74,6 +75,7 @@ void Block::reset(const Launch& launch, uint32_t number, uint32_t first_serial) 
     t.groups.clear();
     t.uncommitted = 0;
     t.product = {};
+    t.poll = {};
     if (++at.x == block_dim.x) at.x = 0, ++at.y;
     if (at.y == block_dim.y) at.y = 0, ++at.z;
   }
@@ -82,7 +84,7 @@ void Block::reset(const Launch& launch, uint32_t number, uint32_t first_serial) 
     const int lanes = std::min(kWarp, count_ - w * kWarp);
     ready_lanes_[w] = lanes == kWarp ? ~0u : (1u << lanes) - 1;
   }
-  for (Barrier& b : barriers) b.arrived = b.expected = 0, b.arrivals.clear(), b.waiters.clear();
+  for (Barrier& b : barriers) b.clear();
   mbarriers.clear();
   for (Products& p : products) p = {};
   arrays_.clear();
@@ -156,6 +158,34 @@ void Block::suspend() {
   if (other != &self) go(self.fiber, *other);
 }
 
+void Block::give_way(Where where) {
+  // Each thread that only polls comes this often: all others have had their turn many times.
+  constexpr int64_t kRounds = 1000;
+  Thread& self = *current_;
+  self.wait = Wait::change;
+  self.where = where;
+  if (++polls_ > kRounds * (count_ - left_)) {
+    report_deadlock();
+    throw Abandoned{};
+  }
+  Thread* other = nullptr;
+  for (int i = self.number + 1; ready_warps_ != 0 && i < self.number + count_ && !other; ++i) {
+    Thread& t = threads_[size_t(i % count_)];
+    uint32_t& lanes = ready_lanes_[t.warp()];
+    if (!(lanes >> t.lane() & 1u)) continue;
+    lanes &= ~(1u << t.lane());
+    if (lanes == 0) ready_warps_ &= ~(1u << t.warp());
+    warp_ = t.warp();
+    other = &t;
+  }
+  if (other) {
+    ready_lanes_[self.warp()] |= 1u << self.lane();
+    ready_warps_ |= 1u << self.warp();
+    go(self.fiber, *other);
+  }
+  self.wait = Wait::nothing;
+}
+
 void Block::entry(void* block) {
   entered();
   static_cast<Block*>(block)->threads_on_this_fiber();
@@ -225,6 +255,7 @@ void Block::leave(Thread& thread) {
   check_products_done(*this, thread);
   thread.wait = Wait::left;
   ++left_;
+  progress();
   for (int i = thread.warp() * kWarp; i < std::min(count_, (thread.warp() + 1) * kWarp); ++i) {
     const Thread& other = threads_[size_t(i)];
     if (other.wait == Wait::lanes && other.mask >> thread.lane() & 1u)
@@ -242,9 +273,7 @@ void Block::leave(Thread& thread) {
   // On a card, threads that have left are not waited for.
   if (all.arrived == count_ - left_) {
     for (const uint16_t t : all.waiters) make_ready(threads_[t]);
-    all.arrived = 0;
-    all.arrivals.clear();
-    all.waiters.clear();
+    all.clear();
   }
 }
 
@@ -285,6 +314,7 @@ void Block::report_deadlock() {
     }
     if (t.wait == Wait::mbarrier)
       text += " at an mbarrier for parity " + std::to_string(t.parity) + missing(t.mbarrier);
+    if (t.wait == Wait::change) text += " for an atomic operation to find something else";
     if (t.wait == Wait::products) text += " for a wgmma that not all 128 threads of its warpgroup have issued";
     text += " at " + emulator::text_of(t.where);
   }
@@ -305,9 +335,11 @@ void* Block::shared_array(const SharedArray& array) {
   if (static_used_ + launch_->shared > a.shared_with_opt_in)
     fail(Defect::launch, ": " + std::to_string(static_used_ + launch_->shared) + " bytes of shared memory" + on +
                              std::to_string(a.shared_with_opt_in) + " on sm_" + std::to_string(a.sm));
-  unsigned char* memory = arena_ + arena_used_;
+  // No better aligned than its type asks for: on a card nothing promises more.
+  arena_used_ = (arena_used_ + 2 * array.alignment - 1) / (2 * array.alignment) * (2 * array.alignment);
+  unsigned char* memory = arena_ + arena_used_ + array.alignment;
   std::memset(memory, 0xFF, array.bytes);
-  arena_used_ += (array.bytes + 2 * kGap - 1) / kGap * kGap;
+  arena_used_ += (array.alignment + array.bytes + 2 * kGap - 1) / kGap * kGap;
   arrays_.push_back({&array, memory});
   if (checker) checker->shared_appears(memory, array.bytes, array.name);
   return memory;
@@ -319,6 +351,10 @@ void* shared_array(const SharedArray& array) {
 
 unsigned char* shared_dynamic() {
   return t_block->dynamic();
+}
+
+bool same_place(Where a, Where b) {
+  return a.line() == b.line() && a.column() == b.column() && std::strcmp(a.file_name(), b.file_name()) == 0;
 }
 
 std::string text_of(Where where) {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <exception>
 #include <memory>
 #include <span>
@@ -12,6 +13,7 @@
 #include "kernels/emulator/emulator.h"
 #include "kernels/emulator/execute.h"
 #include "kernels/emulator/fiber.h"
+#include "kernels/emulator/overflow.h"
 #include "kernels/emulator/products.h"
 #include "kernels/emulator/shared_memory.h"
 #include "kernels/emulator/thread.h"
@@ -29,7 +31,14 @@ struct Copy {
   bool bulk = false;
 };
 
-enum class Wait : uint8_t { nothing, barrier, lanes, mbarrier, products, left };
+// `change`: polls memory with atomics, and is ready all the while.
+enum class Wait : uint8_t { nothing, barrier, lanes, mbarrier, products, change, left };
+
+// The last atomic operation of a thread, if it left memory as it was.
+struct Poll {
+  const void* address = nullptr;
+  uint64_t found = 0;
+};
 
 struct Thread : ThreadPlace {
   int number = 0;
@@ -47,6 +56,7 @@ struct Thread : ThreadPlace {
   std::vector<int> groups;   // sizes of the committed groups, oldest first
   int uncommitted = 0;       // copies after them
   ThreadProducts product;
+  Poll poll;
 
   int lane() const { return number % kWarp; }
   int warp() const { return number / kWarp; }
@@ -57,19 +67,22 @@ struct Barrier {
   int arrived = 0;
   std::vector<uint16_t> arrivals, waiters;
   Where first;
+  uint32_t lanes[kMaxWarps]{};  // of each warp, that have come
+  Where places[kMaxWarps];      // where they are; the same for all
+
+  void clear();
 };
 
 struct MBarrierState {
   const void* address;
-  int count;                 // arrivals of a phase
-  int pending;               // of this phase
-  int maker;                 // the thread that initialised it
-  bool fenced = false;       // bulk copies see that it is initialised
-  int64_t bytes = 0;         // of bulk copies still to come
-  uint64_t phase = 0;        // phases that are over
-  std::vector<Copy> copies;  // of this phase
-  std::vector<std::vector<Copy>>
-      done;  // of phases that are over and that nobody has waited for, by phase - done.size()
+  int count;                           // arrivals of a phase
+  int pending;                         // of this phase
+  int maker;                           // the thread that initialised it
+  bool fenced = false;                 // bulk copies see that it is initialised
+  int64_t bytes = 0;                   // of bulk copies still to come
+  uint64_t phase = 0;                  // phases that are over
+  std::vector<Copy> copies;            // of this phase
+  std::deque<std::vector<Copy>> done;  // of the phases that are over and that nobody has waited for, oldest first
 };
 
 class Block : public BlockPlace {
@@ -92,6 +105,11 @@ class Block : public BlockPlace {
   // Suspends the running thread, which has said what it waits for, until another makes it ready.
   void suspend();
   void make_ready(Thread& thread);
+  // The running thread polls: lets all others run that can, and comes back. Reports a deadlock when, for a long time,
+  // nobody did anything but poll.
+  void give_way(Where where);
+  // Something happened that others may wait for: a barrier, an atomic operation that changed memory.
+  void progress() { polls_ = 0; }
   // run() will throw this, if it is the first; and the same at once, which abandons the block: an exception unwinds the
   // running thread's stack, so that nothing on it is leaked. The other threads are left where they wait.
   void record(Defect defect, const std::string& text);
@@ -133,12 +151,14 @@ class Block : public BlockPlace {
   std::vector<Thread> threads_;
   int count_ = 0, warps_ = 0, left_ = 0;
   Thread* current_ = nullptr;
+  int64_t polls_ = 0;  // since something happened
   uint32_t ready_warps_ = 0, ready_lanes_[kMaxWarps] = {};
   int warp_ = 0;  // the one that runs, and goes on while it has a thread that is ready
   uint64_t random_ = 1;
   Order order_ = Order::forward;
   Fiber os_thread_;
   Stacks stacks_;
+  SignalStack signal_stack_;
   std::unique_ptr<Exchange[]> exchanges_;
 
   struct Placed {
@@ -160,6 +180,8 @@ Block* running_block();
 
 // "file:line", the file without its path.
 std::string text_of(Where where);
+// Whether it is the same call.
+bool same_place(Where a, Where b);
 
 // Fails where the launch is for an older architecture.
 void need_sm90(Block& block, const char* what, Where where);

@@ -28,9 +28,11 @@ class Checker {
 
   // What `arrivals` did before is ordered before what `waiters` do from now on. Numbers of threads.
   virtual void ordered(Block& block, std::span<const uint16_t> arrivals, std::span<const uint16_t> waiters) = 0;
-  // The same in two steps: a thread leaves what it did before at an object, another picks it up.
-  virtual void release(Block& block, const void* object) = 0;
-  virtual void acquire(Block& block, const void* object) = 0;
+  // The same by an mbarrier: the running thread leaves what it did before with the phase that goes on; that phase is
+  // over, which `woken` waited for; the running thread finds that the last phase is over.
+  virtual void release(Block& block, const void* mbarrier) = 0;
+  virtual void phase_over(Block& block, const void* mbarrier, std::span<const uint16_t> woken) = 0;
+  virtual void acquire(Block& block, const void* mbarrier) = 0;
   // __threadfence, and what comes before and after an atomic operation: by these, blocks may be ordered.
   virtual void fence(Block& block) = 0;
   // fence_proxy_async

@@ -12,6 +12,7 @@
 #include "kernels/emulator/checker.h"
 #include "kernels/emulator/faults.h"
 #include "kernels/emulator/guard.h"
+#include "kernels/emulator/overflow.h"
 #include "kernels/parallel.h"
 
 namespace doppel::emulator {
@@ -103,6 +104,7 @@ void execute(const Launch& launch) {
     throw KernelError(Defect::launch, std::string(name_of(Defect::launch)) + ": kernel " + launch.kernel + ": " +
                                           std::to_string(count) + " blocks are more than the emulator runs");
   if (fate_of(Operation::launch) == Fate::left_out) return;
+  report_overflows();
   const OpenMemory open;
   const std::vector<uint32_t> order = block_order(uint32_t(count));
   const uint32_t first_serial = blocks_ever.fetch_add(uint32_t(count));

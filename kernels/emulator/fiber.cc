@@ -1,7 +1,6 @@
 #include "kernels/emulator/fiber.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <cstdint>
 #include <new>
@@ -113,11 +112,6 @@ namespace {
 // AddressSanitizer's frames are several times as large.
 constexpr size_t kStackBytes = DOPPEL_ASAN ? size_t(512) << 10 : size_t(128) << 10;
 
-size_t page_bytes() {
-  static const size_t bytes = size_t(sysconf(_SC_PAGESIZE));
-  return bytes;
-}
-
 }  // namespace
 
 void prepare(Fiber& fiber, void (*entry)(void*), void* argument) {
@@ -175,20 +169,20 @@ Fiber os_thread_fiber() {
 }
 
 Stacks::~Stacks() {
-  for (int i = 0; i < count_; ++i) munmap(all_[i], kStackBytes + page_bytes());
+  for (int i = 0; i < count_; ++i) munmap(all_[i], kStackBytes + guard_bytes());
 }
 
 void Stacks::give(Fiber& fiber) {
   if (free_count_ == 0) {
     void* memory = count_ == kMost ? MAP_FAILED
-                                   : mmap(nullptr, kStackBytes + page_bytes(), PROT_READ | PROT_WRITE,
+                                   : mmap(nullptr, kStackBytes + guard_bytes(), PROT_READ | PROT_WRITE,
                                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) throw std::bad_alloc();
-    mprotect(memory, page_bytes(), PROT_NONE);
+    mprotect(memory, guard_bytes(), PROT_NONE);
     all_[count_++] = static_cast<char*>(memory);
     free_[free_count_++] = static_cast<char*>(memory);
   }
-  fiber.stack = free_[--free_count_] + page_bytes();
+  fiber.stack = free_[--free_count_] + guard_bytes();
   fiber.bytes = kStackBytes;
   fiber.sanitizer = nullptr;
 #if DOPPEL_ASAN
@@ -198,7 +192,7 @@ void Stacks::give(Fiber& fiber) {
 }
 
 void Stacks::take(Fiber& fiber) {
-  free_[free_count_++] = fiber.stack - page_bytes();
+  free_[free_count_++] = fiber.stack - guard_bytes();
   fiber.stack = nullptr;
 }
 

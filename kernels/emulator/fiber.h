@@ -23,13 +23,16 @@ void entered();
 // The running OS thread's own stack, to switch from and back to.
 Fiber os_thread_fiber();
 
-// Stacks for fibers, each with a page below it that nothing can touch.
+// Stacks for fibers, each with memory below it that nothing can touch.
 class Stacks {
  public:
   Stacks() = default;
   ~Stacks();
   Stacks(const Stacks&) = delete;
   Stacks& operator=(const Stacks&) = delete;
+
+  // More than a frame is large, so that whoever needs too much stack meets it and no other's.
+  static constexpr size_t guard_bytes() { return size_t(1) << 20; }
 
   void give(Fiber& fiber);  // a stack, new or used before
   void take(Fiber& fiber);  // back

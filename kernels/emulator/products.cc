@@ -158,6 +158,9 @@ void wgmma(float* d, uint64_t a, uint64_t b, bool accumulate, const WgmmaShape& 
     set_range(all.list.back());
   }
   Product& p = all.list[size_t(number - all.begin)];
+  if (!same_place(p.where, where))
+    fail(Defect::divergent_barrier, "issues a wgmma while thread " + block.thread_text(p.first) +
+                                        " of its warpgroup issues another at " + text_of(p.where) + ",");
   if (p.a != a || p.b != b || p.accumulate != accumulate || p.shape.n != shape.n ||
       p.shape.a_across != shape.a_across || p.shape.b_across != shape.b_across)
     fail(Defect::divergent_barrier,

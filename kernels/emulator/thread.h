@@ -106,7 +106,7 @@ struct TensorMap;  // kernels/emulator/tensor_map.h
 void tma_load(void* to, const TensorMap& map, const int (&at)[4], void* barrier, Where where);
 void tma_load_im2col(void* to, const TensorMap& map, const int (&at)[4], int right, int down, void* barrier,
                      Where where);
-void fence_proxy_async();
+void fence_proxy_async(Where where);
 
 // Where a shared address lies, as shared memory counts its bytes.
 uint32_t shared_address(const void* address);

@@ -151,6 +151,15 @@ int lane_number() {
   return running_block()->current().lane();
 }
 
+int segment(int width, Where where) {
+  Block& block = *running_block();
+  if (width < 1 || width > kWarp || !std::has_single_bit(unsigned(width)))
+    block.fail(Defect::bad_barrier, block.place(block.current().number) + "shuffles in segments of " +
+                                        std::to_string(width) + " lanes, no power of two up to 32, at " +
+                                        text_of(where));
+  return lane_number() & ~(width - 1);
+}
+
 void warp_collective(WarpOp op, unsigned mask, const void* in, size_t in_bytes, void* out, size_t out_bytes,
                      Where where) {
   Block& block = *running_block();
@@ -165,6 +174,8 @@ void warp_collective(WarpOp op, unsigned mask, const void* in, size_t in_bytes, 
   self.op = op;
   self.mask = mask;
   self.where = where;
+  // "sync.aligned": one instruction of the whole warp. The others may be called from several places.
+  const bool aligned = op == WarpOp::ldmatrix || op == WarpOp::mma_bf16 || op == WarpOp::mma_tf32;
   bool all = true;
   for_lanes(mask, [&](int lane) {
     const int number = first + lane;
@@ -178,6 +189,10 @@ void warp_collective(WarpOp op, unsigned mask, const void* in, size_t in_bytes, 
       block.fail(Defect::divergent_barrier, block.place(self.number) + "comes to " + name_of(op) + " at " +
                                                 text_of(where) + " while lane " + std::to_string(lane) + " waits in " +
                                                 name_of(t->op) + " at " + text_of(t->where));
+    if (there && aligned && !same_place(t->where, where))
+      block.fail(Defect::divergent_barrier, block.place(self.number) + "comes to " + name_of(op) + " at " +
+                                                text_of(where) + " while lane " + std::to_string(lane) +
+                                                " waits in another at " + text_of(t->where));
     all = all && there;
   });
   if (all) {

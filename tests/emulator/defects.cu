@@ -374,60 +374,48 @@ DOPPEL_GLOBAL((256), static_too_large, float* out, const float* in) {
 }  // namespace
 
 std::vector<Planted> planted() {
-// The kernel `name` on a grid of `grid` blocks of `block` threads with `shared` bytes.
-#define PLANT(name, defect, checked_only, grid, block, shared, ...)                                           \
-  Planted {                                                                                                   \
-#name, defect, checked_only,                                                                                \
-        [](const Ground& g, Stream s) {                                                                         \
-          DOPPEL_KERNEL(name<false>).launch({grid, block, shared}, g.out, g.in __VA_OPT__(, ) __VA_ARGS__, s);  \
-        },                                                                                                      \
-        [](const Ground& g, Stream s) {                                                                         \
-          DOPPEL_KERNEL(name<true>).launch({grid, block, shared}, g.out, g.in __VA_OPT__(, ) __VA_ARGS__, s);   \
-        } \
-  }
   return {
-      PLANT(neighbour, Defect::shared_race, true, 1, 64, 0),
-      PLANT(overwrite, Defect::shared_race, true, 1, 64, 0),
-      PLANT(shuffle_is_no_barrier, Defect::shared_race, true, 1, 32, 0),
-      PLANT(wrong_warp, Defect::shared_race, true, 1, 64, 0),
-      PLANT(no_full_barrier, Defect::shared_race, true, 1, 64, 0),
-      PLANT(halves, Defect::shared_race, true, 1, 64, 0),
-      PLANT(matrix_too_soon, Defect::shared_race, true, 1, 32, 0),
-      PLANT(skipped_tail, Defect::uninitialised_shared, true, 1, 64, 0),
-      PLANT(read_past_end, Defect::out_of_bounds, true, 4, 256, 0),
-      PLANT(write_past_end, Defect::out_of_bounds, true, 5, 256, 0),
-      PLANT(vector_past_end, Defect::out_of_bounds, true, 1, 32, 0),
-      PLANT(null_pointer, Defect::out_of_bounds, true, 1, 32, 0),
-      PLANT(inner_extent, Defect::out_of_bounds, true, 1, 128, 0),
-      PLANT(past_dynamic, Defect::out_of_bounds, true, 1, 64, 64 * sizeof(float)),
-      PLANT(past_static, Defect::out_of_bounds, true, 1, 32, 0),
-      PLANT(local_array, Defect::out_of_bounds, true, 1, 32, 0),
-      PLANT(barrier_in_branch, Defect::divergent_barrier, false, 1, 64, 0),
-      PLANT(left_before_barrier, Defect::divergent_barrier, true, 1, 64, 0),
-      PLANT(shuffle_in_branch, Defect::divergent_barrier, false, 1, 32, 0),
-      PLANT(vote_meets_shuffle, Defect::divergent_barrier, false, 1, 32, 0),
-      PLANT(barrier_never_full, Defect::deadlock, false, 1, 64, 0),
-      PLANT(mbarrier_missing_arrival, Defect::deadlock, false, 1, 32, 0),
-      PLANT(mbarrier_not_made, Defect::bad_barrier, false, 1, 32, 0),
-      PLANT(not_in_mask, Defect::bad_barrier, false, 1, 32, 0),
-      PLANT(misaligned_load, Defect::misaligned, false, 1, 1, 0),
-      PLANT(misaligned_cast, Defect::misaligned, true, 1, 1, 0),
-      PLANT(misaligned_copy, Defect::misaligned, false, 1, 1, 0),
-      PLANT(misaligned_row, Defect::misaligned, false, 1, 32, 0),
-      PLANT(copy_without_wait, Defect::copy_not_waited_for, true, 1, 32, 0),
-      PLANT(one_group_too_few, Defect::copy_not_waited_for, true, 1, 32, 0),
-      PLANT(barrier_before_wait, Defect::copy_not_waited_for, true, 1, 32, 0),
-      PLANT(copy_over_readers, Defect::shared_race, true, 1, 32, 0),
-      PLANT(blocks_write_same, Defect::global_race, true, 4, 32, 0),
-      PLANT(reads_other_block, Defect::global_race, true, 4, 32, 0),
-      PLANT(global_in_block, Defect::global_race, true, 1, 64, 0),
-      PLANT(last_without_fence, Defect::global_race, true, 8, 1, 0, g.counters),
-      PLANT(plain_counter, Defect::global_race, true, 4, 1, 0, g.counters),
-      PLANT(writes_input, Defect::write_to_input, true, 1, 32, 0),
-      PLANT(static_too_large, Defect::launch, false, 1, 32, 0),
-      PLANT(beyond_bounds, Defect::launch, false, 1, 64, 0),
+      DOPPEL_PLANT(neighbour, Defect::shared_race, true, 1, 64, 0),
+      DOPPEL_PLANT(overwrite, Defect::shared_race, true, 1, 64, 0),
+      DOPPEL_PLANT(shuffle_is_no_barrier, Defect::shared_race, true, 1, 32, 0),
+      DOPPEL_PLANT(wrong_warp, Defect::shared_race, true, 1, 64, 0),
+      DOPPEL_PLANT(no_full_barrier, Defect::shared_race, true, 1, 64, 0),
+      DOPPEL_PLANT(halves, Defect::shared_race, true, 1, 64, 0),
+      DOPPEL_PLANT(matrix_too_soon, Defect::shared_race, true, 1, 32, 0),
+      DOPPEL_PLANT(skipped_tail, Defect::uninitialised_shared, true, 1, 64, 0),
+      DOPPEL_PLANT(read_past_end, Defect::out_of_bounds, true, 4, 256, 0),
+      DOPPEL_PLANT(write_past_end, Defect::out_of_bounds, true, 5, 256, 0),
+      DOPPEL_PLANT(vector_past_end, Defect::out_of_bounds, true, 1, 32, 0),
+      DOPPEL_PLANT(null_pointer, Defect::out_of_bounds, true, 1, 32, 0),
+      DOPPEL_PLANT(inner_extent, Defect::out_of_bounds, true, 1, 128, 0),
+      DOPPEL_PLANT(past_dynamic, Defect::out_of_bounds, true, 1, 64, 64 * sizeof(float)),
+      DOPPEL_PLANT(past_static, Defect::out_of_bounds, true, 1, 32, 0),
+      DOPPEL_PLANT(local_array, Defect::out_of_bounds, true, 1, 32, 0),
+      DOPPEL_PLANT(barrier_in_branch, Defect::divergent_barrier, false, 1, 64, 0),
+      DOPPEL_PLANT(left_before_barrier, Defect::divergent_barrier, true, 1, 64, 0),
+      DOPPEL_PLANT(shuffle_in_branch, Defect::divergent_barrier, false, 1, 32, 0),
+      DOPPEL_PLANT(vote_meets_shuffle, Defect::divergent_barrier, false, 1, 32, 0),
+      DOPPEL_PLANT(barrier_never_full, Defect::deadlock, false, 1, 64, 0),
+      DOPPEL_PLANT(mbarrier_missing_arrival, Defect::deadlock, false, 1, 32, 0),
+      DOPPEL_PLANT(mbarrier_not_made, Defect::bad_barrier, false, 1, 32, 0),
+      DOPPEL_PLANT(not_in_mask, Defect::bad_barrier, false, 1, 32, 0),
+      DOPPEL_PLANT(misaligned_load, Defect::misaligned, false, 1, 1, 0),
+      DOPPEL_PLANT(misaligned_cast, Defect::misaligned, true, 1, 1, 0),
+      DOPPEL_PLANT(misaligned_copy, Defect::misaligned, false, 1, 1, 0),
+      DOPPEL_PLANT(misaligned_row, Defect::misaligned, false, 1, 32, 0),
+      DOPPEL_PLANT(copy_without_wait, Defect::copy_not_waited_for, true, 1, 32, 0),
+      DOPPEL_PLANT(one_group_too_few, Defect::copy_not_waited_for, true, 1, 32, 0),
+      DOPPEL_PLANT(barrier_before_wait, Defect::copy_not_waited_for, true, 1, 32, 0),
+      DOPPEL_PLANT(copy_over_readers, Defect::shared_race, true, 1, 32, 0),
+      DOPPEL_PLANT(blocks_write_same, Defect::global_race, true, 4, 32, 0),
+      DOPPEL_PLANT(reads_other_block, Defect::global_race, true, 4, 32, 0),
+      DOPPEL_PLANT(global_in_block, Defect::global_race, true, 1, 64, 0),
+      DOPPEL_PLANT(last_without_fence, Defect::global_race, true, 8, 1, 0, g.counters),
+      DOPPEL_PLANT(plain_counter, Defect::global_race, true, 4, 1, 0, g.counters),
+      DOPPEL_PLANT(writes_input, Defect::write_to_input, true, 1, 32, 0),
+      DOPPEL_PLANT(static_too_large, Defect::launch, false, 1, 32, 0),
+      DOPPEL_PLANT(beyond_bounds, Defect::launch, false, 1, 64, 0),
   };
-#undef PLANT
 }
 
 }  // namespace doppel::testing

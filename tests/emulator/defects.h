@@ -25,6 +25,23 @@ struct Planted {
   void (*right)(const Ground&, Stream);
 };
 std::vector<Planted> planted();         // defects.cu
+std::vector<Planted> planted_order();   // defects_order.cu
+std::vector<Planted> planted_warps();   // defects_warps.cu
 std::vector<Planted> planted_hopper();  // defects_hopper.cu; for sm_90
+
+// One thread whose variables are more than its stack.
+void run_out_of_stack(const Ground& ground, Stream stream);
+
+// For their files: the kernel `name` on a grid of `grid` blocks of `block` threads with `shared` bytes.
+#define DOPPEL_PLANT(name, defect, checked_only, grid, block, shared, ...)                                    \
+  Planted {                                                                                                   \
+#name, defect, checked_only,                                                                                \
+        [](const Ground& g, Stream s) {                                                                         \
+          DOPPEL_KERNEL(name<false>).launch({grid, block, shared}, g.out, g.in __VA_OPT__(, ) __VA_ARGS__, s);  \
+        },                                                                                                      \
+        [](const Ground& g, Stream s) {                                                                         \
+          DOPPEL_KERNEL(name<true>).launch({grid, block, shared}, g.out, g.in __VA_OPT__(, ) __VA_ARGS__, s);   \
+        } \
+  }
 
 }  // namespace doppel::testing

@@ -247,6 +247,24 @@ DOPPEL_GLOBAL((160), operands_differ, float* out, const float*, const TensorMap 
   out[threadIdx.x] = d[0];
 }
 
+// The same product, but two instructions.
+template <bool Right>
+DOPPEL_GLOBAL((160), wgmma_in_branches, float* out, const float*, const TensorMap map) {
+  DOPPEL_SHARED_DYNAMIC(bytes);
+  DOPPEL_SHARED(MBarrier, full, [1]);
+  unsigned char* const tile = wgmma_aligned(bytes);
+  load_and_wait(tile, map, full[0]);
+  float d[64];
+  wgmma_fence();
+  if (Right || warp() % 2 == 0)
+    wgmma<false, false>(d, wgmma_along(tile), wgmma_along(tile), false);
+  else
+    wgmma<false, false>(d, wgmma_along(tile), wgmma_along(tile), false);  // <- wgmma_in_branches
+  wgmma_commit();
+  wgmma_wait<0>(d);
+  out[threadIdx.x] = d[0];
+}
+
 template <bool Right>
 DOPPEL_GLOBAL((160), pattern_misaligned, float* out, const float*, const TensorMap map) {
   DOPPEL_SHARED_DYNAMIC(bytes);
@@ -306,6 +324,7 @@ std::vector<Planted> planted_hopper() {
       PLANT(sums_touched, Defect::missing_fence, true, 128),
       PLANT(three_warps, Defect::deadlock, false, 128),
       PLANT(operands_differ, Defect::divergent_barrier, false, 128),
+      PLANT(wgmma_in_branches, Defect::divergent_barrier, false, 128),
       PLANT(pattern_misaligned, Defect::misaligned, false, 128),
       PLANT(no_proxy_fence, Defect::missing_fence, true, 128),
   };

@@ -27,6 +27,11 @@ DOPPEL_GLOBAL((1024), warps, uint32_t* out, const uint32_t* x) {
   out[5 * 32 + i] = __ballot_sync(kAllLanes, v & 1u);
   out[6 * 32 + i] = __match_any_sync(kAllLanes, v / 4);
   out[7 * 32 + i] = __reduce_add_sync(kAllLanes, v);
+  const int s = int(v) - 115;  // of both signs
+  out[8 * 32 + i] = uint32_t(__reduce_min_sync(kAllLanes, s));
+  out[9 * 32 + i] = uint32_t(__reduce_max_sync(kAllLanes, s));
+  out[10 * 32 + i] = __reduce_min_sync(kAllLanes, uint32_t(s));
+  out[11 * 32 + i] = __reduce_max_sync(kAllLanes, uint32_t(s));
 }
 
 constexpr int kTiles = 8;

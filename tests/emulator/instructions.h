@@ -17,8 +17,8 @@ void run_indices(int* out, int blocks, int x, int y, int z, Stream stream);
 // out[block] = sum of x over the block's 256 elements, through shared memory.
 void run_block_sum(float* out, const float* x, int blocks, Stream stream);
 
-// One warp; out [8][32]: shuffle from lane 3, up 1, down 2, xor 5, up 1 in segments of 8; ballot of odd values, match
-// of value / 4, reduced sum.
+// One warp; out [12][32]: shuffle from lane 3, up 1, down 2, xor 5, up 1 in segments of 8; ballot of odd values, match
+// of value / 4, reduced sum; least and greatest of value - 115 as a signed number, the same as an unsigned one.
 void run_warp(uint32_t* out, const uint32_t* x, Stream stream);
 
 // One block of 64 threads. The first warp fills 8 tiles of 32 values, the second adds them up as they come:

@@ -1,6 +1,11 @@
 // Planted defects: the emulator names the class, the kernel and the line of each, and says nothing about the twin that
 // is right.
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <fstream>
 #include <map>
 
@@ -19,7 +24,10 @@ struct PlantedFile {
   std::vector<Planted> all;
 };
 std::vector<PlantedFile> files() {
-  return {{"defects.cu", 80, planted()}, {"defects_hopper.cu", 90, planted_hopper()}};
+  return {{"defects.cu", 80, planted()},
+          {"defects_order.cu", 80, planted_order()},
+          {"defects_warps.cu", 80, planted_warps()},
+          {"defects_hopper.cu", 90, planted_hopper()}};
 }
 
 // Lines of such a file by the mark at their end.
@@ -93,3 +101,31 @@ TEST_CASE("the right twins of the planted defects are silent", "[emulator]") {
         CHECK(text == "");
       }
 }
+
+#if !defined(__SANITIZE_ADDRESS__)  // which reports it itself
+TEST_CASE("a kernel whose thread runs out of stack is named before the process dies", "[emulator]") {
+  Buffer out(DType::f32, Ground::kSize), in(DType::f32, uniform(1, Ground::kSize));
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    dup2(ends[1], STDERR_FILENO);
+    const rlimit no_core{0, 0};
+    setrlimit(RLIMIT_CORE, &no_core);
+    std::signal(SIGSEGV, SIG_DFL);  // Catch's
+    run_out_of_stack({out.f32(), in.f32(), nullptr}, Stream{Device::emulator});
+    _exit(0);
+  }
+  close(ends[1]);
+  std::string text;
+  char buffer[256];
+  for (ssize_t n; (n = read(ends[0], buffer, sizeof(buffer))) > 0;) text.append(buffer, size_t(n));
+  close(ends[0]);
+  int status = 0;
+  REQUIRE(waitpid(child, &status, 0) == child);
+  CHECK(WIFSIGNALED(status));
+  CHECK(WTERMSIG(status) == SIGSEGV);
+  CHECK_THAT(text, Catch::Contains("stack overflow: kernel large_variables block (0,0,0) thread (0,0,0) "));
+}
+#endif

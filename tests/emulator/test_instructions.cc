@@ -49,7 +49,7 @@ TEST_CASE("sums over a block are those of its elements", "[emulator]") {
 
 TEST_CASE("lanes exchange values", "[emulator]") {
   where_compiled([](Stream stream) {
-    Values<uint32_t> x(32), out(8 * 32);
+    Values<uint32_t> x(32), out(12 * 32);
     for (int i = 0; i < 32; ++i) x[i] = uint32_t(100 + i);
     run_warp(out.data(), x.data(), stream);
     uint32_t sum = 0, odd = 0;
@@ -64,6 +64,10 @@ TEST_CASE("lanes exchange values", "[emulator]") {
       CHECK(out[5 * 32 + i] == odd);
       CHECK(out[6 * 32 + i] == 0xFu << (i / 4 * 4));
       CHECK(out[7 * 32 + i] == sum);
+      CHECK(int(out[8 * 32 + i]) == -15);
+      CHECK(int(out[9 * 32 + i]) == 16);
+      CHECK(out[10 * 32 + i] == 0);
+      CHECK(out[11 * 32 + i] == uint32_t(-1));
     }
   });
 }
