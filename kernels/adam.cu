@@ -53,6 +53,7 @@ DOPPEL_GLOBAL((kThreads), adam_kernel, AdamRange range, const float* norm, const
   if (threadIdx.x == 0) step[0] = adam_step(*state, norm, options);
   __syncthreads();
   const AdamStep& s = step[0];
+  if (!s.taken) return;
   const int64_t i = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * Width;
   if (i + Width <= range.count)
     adam_at<Width, Belief, Dropout>(range, i, s, options);

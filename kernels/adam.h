@@ -4,6 +4,10 @@
 //   w = w - lr (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps)
 //   average = average + (1 - decay_t) (w - average)
 //
+// A step whose gradient's norm is given and not usable (is_usable() below: NaN, infinite or beyond what v can hold the
+// square of) changes nothing: one such gradient, of an overflow in bf16 say, would otherwise be in all weights for
+// good.
+//
 // g is the gradient times the clip factor min(1, clip_norm / |g|) when clip_norm > 0. The average (Polyak and Juditsky
 // 1992) is what previews and swaps use; decay_t = min(ema_decay, (1 + t) / (10 + t)) forgets the start quickly.
 //
@@ -53,7 +57,7 @@ struct AdamRange {
   float* v;        // [count] updated
   const float* g;  // [count]
   float* average;  // [count] updated, or null
-  Bf16* copy;      // [count] written: w rounded to bf16; or null
+  Bf16* copy;      // [count] written, if the step changes anything: w rounded to bf16; or null
   int64_t count;
 };
 
@@ -83,6 +87,11 @@ DOPPEL_BOTH inline bool is_moved(uint32_t word, float moved) {
   return float(word >> 8) * 0x1p-24f < moved;
 }
 
+// Whether a step is taken along a gradient of this norm.
+DOPPEL_BOTH inline bool is_usable(float norm) {
+  return norm * norm <= 0x1.fffffep127f;
+}
+
 // What is the same for all elements of a step.
 struct AdamStep {
   float correction1, correction2;  // 1 / (1 - beta^t)
@@ -90,9 +99,10 @@ struct AdamStep {
   float keep;                      // 1 - decay_t
   float lr;
   uint64_t seed, step;
+  bool taken;
 };
 
-// `norm`: the gradient's, read when clipping.
+// `norm`: the gradient's; null when there is no clipping: every step is taken.
 DOPPEL_BOTH inline AdamStep adam_step(const StepState& state, const float* norm, const AdamOptions& o) {
   const double t = double(state.step) + 1, decay = (1 + t) / (10 + t);
   return {float(1 / (1 - std::pow(double(o.beta1), t))),
@@ -101,11 +111,12 @@ DOPPEL_BOTH inline AdamStep adam_step(const StepState& state, const float* norm,
           float(1 - (decay < double(o.ema_decay) ? decay : double(o.ema_decay))),
           state.lr,
           state.seed,
-          state.step};
+          state.step,
+          !norm || is_usable(*norm)};
 }
 
-// Uses state->lr, state->step (not advanced) and, with dropout, state->seed. `norm` [1]: the global norm of g when
-// clipping, else not read.
+// Uses state->lr, state->step (not advanced) and, with dropout, state->seed. `norm` [1]: the global norm of g; without
+// clipping it may be null, and every step is taken.
 void adam(const AdamRange& range, const float* norm, const StepState* state, const AdamOptions& options, Stream stream);
 
 // norm[0] = sqrt(sum g^2), summed in double over fixed ranges in a fixed order. `workspace`: 64-byte aligned.

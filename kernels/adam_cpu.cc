@@ -52,6 +52,7 @@ void update(const AdamRange& range, const AdamStep& step, const AdamOptions& o) 
 
 void adam(const AdamRange& range, const float* norm, const StepState* state, const AdamOptions& options, Stream) {
   const AdamStep step = adam_step(*state, norm, options);
+  if (!step.taken) return;
   const bool dropout = options.moved < 1;
   const auto chosen = options.belief ? (dropout ? update<true, true> : update<true, false>)
                                      : (dropout ? update<false, true> : update<false, false>);

@@ -17,6 +17,7 @@
 #include "kernels/conv2d_mma_plan.h"
 #include "kernels/conv2d_simt.h"
 #include "kernels/conv2d_wgmma.h"
+#include "kernels/device/architecture.h"
 
 namespace doppel::DOPPEL_BACKEND {
 namespace {
@@ -50,6 +51,10 @@ Family family_of(const Conv2d& conv, Pass pass) {
   if (!takes || splits < 1 || splits > kMostSplits)
     throw std::invalid_argument(std::string("conv2d: ") + name_of(kernel) + " in " + std::to_string(splits) +
                                 " parts does not take this shape on this device");
+  if (kernel == KernelKind::simt && !simt_fits_grid(conv, pass))
+    throw std::invalid_argument("conv2d: simt in " + std::to_string(splits) + " parts of " +
+                                std::to_string(conv.groups) + " groups needs more than " +
+                                std::to_string(kMostBlocksYZ) + " blocks along one axis of a grid; take fewer parts");
   return is_mma(kernel)               ? Family::mma
          : is_wgmma(kernel)           ? Family::wgmma
          : kernel == KernelKind::ends ? Family::ends

@@ -218,6 +218,10 @@ SimtSum sum_of(const Conv2d& conv) {
           steps_of(axis_h<Forward>(conv, 0), axis_w<Forward>(conv, 0), channels)};
 }
 
+SimtSum sum_of(const Conv2d& conv, Pass pass) {
+  return pass == Pass::fprop ? sum_of<true>(conv) : pass == Pass::dgrad ? sum_of<false>(conv) : simt_wgrad_sum(conv);
+}
+
 template <bool Forward>
 int splits_of(const Conv2d& conv) {
   return simt_splits(sum_of<Forward>(conv), Forward ? conv.kernels.fprop : conv.kernels.dgrad);
@@ -266,15 +270,22 @@ ConvWorkspace simt_workspace(const Conv2d& conv, const Epilogue&) {
 }
 
 std::vector<KernelChoice> simt_choices(const Conv2d& conv, Pass pass) {
-  const SimtSum sum = pass == Pass::fprop   ? sum_of<true>(conv)
-                      : pass == Pass::dgrad ? sum_of<false>(conv)
-                                            : simt_wgrad_sum(conv);
+  const SimtSum sum = sum_of(conv, pass);
   const int best = simt_splits(sum, {});
   std::vector<KernelChoice> all{{KernelKind::simt, best}};
   for (int splits = std::max(1, best / 4); splits <= std::min(4 * best, kMostSplits); splits *= 2)
-    if (splits != best && (splits == 1 || sum.steps >= splits * kLeastSimtSteps))
-      all.push_back({KernelKind::simt, splits});
+    if (splits != best && (splits == 1 || sum.steps >= splits * kLeastSimtSteps)) {
+      Conv2d chosen = conv;
+      chosen.kernels[pass] = {KernelKind::simt, splits};
+      if (simt_fits_grid(chosen, pass)) all.push_back(chosen.kernels[pass]);
+    }
   return all;
+}
+
+bool simt_fits_grid(const Conv2d& conv, Pass pass) {
+  const SimtSum sum = sum_of(conv, pass);
+  const int64_t phases_of = pass == Pass::dgrad ? phases<false>(conv) : 1;
+  return phases_of * simt_splits(sum, conv.kernels[pass]) * conv.groups <= kMostBlocksYZ;
 }
 
 void simt_fprop(void* y, void* saved, const void* x, const void* w, const float* b, const Conv2d& conv,

@@ -30,7 +30,9 @@ inline int simt_splits(const SimtSum& sum, const KernelChoice& choice) {
   if (choice.kernel == KernelKind::simt) return choice.splits;
   return int(std::max<int64_t>(1, std::min(kBlocks / sum.tiles, sum.steps / kLeastSimtSteps)));
 }
-// From a quarter of those parts to four times as many; the shapes' number comes first.
+// Parts, phases and groups are numbered along the third axis of the grid. False: they are more than it has.
+bool simt_fits_grid(const Conv2d& conv, Pass pass);
+// From a quarter of those parts to four times as many, as far as they fit; the shapes' number comes first.
 std::vector<KernelChoice> simt_choices(const Conv2d& conv, Pass pass);
 
 // kernels/conv2d_simt_wgrad.cu

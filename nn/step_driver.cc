@@ -11,10 +11,11 @@ StepDriver::StepDriver(TrainingStep& step, ParameterStore& store, int people, St
       people_(people),
       state_(sizeof(StepState), stream),
       rates_(size_t(kLag + 1) * sizeof(float), stream.device),
-      losses_(size_t(kLag + 1) * size_t(people) * sizeof(TrainingStep::Loss), stream.device) {
+      losses_(size_t(kLag + 1) * size_t(people) * sizeof(TrainingStep::Loss), stream.device),
+      norms_(size_t(kLag + 1) * sizeof(float), stream.device) {
   for (int i = 0; i <= kLag; ++i)
-    slots_.push_back(
-        {rates_.as<float>() + i, losses_.as<TrainingStep::Loss>() + i * people, DeviceEvent(stream.device)});
+    slots_.push_back({rates_.as<float>() + i, losses_.as<TrainingStep::Loss>() + i * people, norms_.as<float>() + i,
+                      DeviceEvent(stream.device)});
   step_.bind(store, state_.as<StepState>());
 }
 
@@ -48,6 +49,7 @@ void StepDriver::start(float learning_rate, bool checked) {
   }
   checked ? step_.program().run_checked() : step_.program().run();
   step_.fetch_losses(slot.losses);
+  step_.fetch_norm(slot.norm);
   slot.done.record(stream_);
   ++started_;
 }
@@ -56,6 +58,7 @@ std::vector<TrainingStep::Loss> StepDriver::take_losses() {
   if (pending() == 0) throw std::logic_error("all losses have been taken");
   const Slot& slot = slots_[taken_++ % slots_.size()];
   slot.done.wait();
+  was_taken_ = is_usable(*slot.norm);
   return {slot.losses, slot.losses + people_};
 }
 

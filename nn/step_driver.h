@@ -33,12 +33,15 @@ class StepDriver {
   int pending() const { return int(started_ - taken_); }
   // Of the oldest of them, by person; waits for it.
   std::vector<TrainingStep::Loss> take_losses();
+  // Whether the step that these are of changed the weights, or was left out as its gradient was not finite.
+  bool was_taken() const { return was_taken_; }
 
  private:
   // What is under way for one of the pending steps.
   struct Slot {
     float* learning_rate;
     TrainingStep::Loss* losses;  // [people]
+    float* norm;
     DeviceEvent done;
   };
 
@@ -48,9 +51,11 @@ class StepDriver {
   Buffer state_;         // StepState
   PinnedBuffer rates_;   // f32 [slots]
   PinnedBuffer losses_;  // Loss [slots, people]
+  PinnedBuffer norms_;   // f32 [slots], of the gradients
   std::vector<Slot> slots_;
   float learning_rate_ = 0;  // that the device has
   uint64_t started_ = 0, taken_ = 0;
+  bool was_taken_ = true;
 };
 
 }  // namespace doppel

@@ -102,6 +102,7 @@ Trainer::Trainer(ModelDescription model, const std::vector<PersonFaces>& people,
   driver_->set_state(start);
   known_ = model_.iterations;
   smooth_.assign(size_t(count), 0.f);
+  losses_.assign(size_t(count), {});
 
   // The preview's pictures: evenly spaced faces, cut as a converter would cut them.
   Warp plain;
@@ -160,8 +161,18 @@ void Trainer::settle() {
 }
 
 void Trainer::take_losses() {
-  losses_ = driver_->take_losses();
+  const std::vector<TrainingStep::Loss> losses = driver_->take_losses();
   ++known_;
+  if (!driver_->was_taken()) {
+    ++left_out_;
+    if (++left_out_in_a_row_ < kMostLeftOut) return;
+    throw Error("the gradient has not been finite for " + std::to_string(kMostLeftOut) +
+                " iterations in a row, up to " + std::to_string(known_) +
+                "; none of them changed the model, and the last checkpoint stands: go on from it with a smaller --lr, "
+                "or with --precision fp32");
+  }
+  left_out_in_a_row_ = 0;
+  losses_ = losses;
   for (size_t p = 0; p < losses_.size(); ++p) {
     if (!std::isfinite(losses_[p].total))
       throw Error("the loss of " + model_.people[p] + " is not finite at iteration " + std::to_string(known_) +

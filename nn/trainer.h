@@ -47,7 +47,8 @@ class Trainer {
   void resume(const std::string& folder);
 
   // One iteration. On a card it has only been begun when this returns, and what is told of losses is up to
-  // StepDriver::kLag iterations old. Throws Error when a loss is no longer finite, DeviceError (kernels/device_error.h)
+  // StepDriver::kLag iterations old. An iteration whose gradient is not finite changes no weight. Throws Error after
+  // kMostLeftOut of them in a row, or when a loss alone is not finite, DeviceError (kernels/device_error.h)
   // when the device has failed: then this object is good for nothing but its destructor. `checked` runs node by node,
   // looks at every output, and waits.
   void step(bool checked = false);
@@ -56,7 +57,9 @@ class Trainer {
   // Waits for every iteration that was begun and its losses.
   void settle();
 
-  // Of the last iteration that is known, by person.
+  // Iterations of this run that are known to have changed no weight.
+  uint64_t left_out() const { return left_out_; }
+  // Of the last iteration that is known and was not left out, by person; 0 before the first.
   const std::vector<TrainingStep::Loss>& losses() const { return losses_; }
   // The same, averaged over the last hundred or so.
   const std::vector<float>& smooth_losses() const { return smooth_; }
@@ -73,7 +76,8 @@ class Trainer {
   // Some faces of each person: input, reconstruction, each swap, by the weights that a swap would use.
   Image preview();
 
-  static constexpr int kPreviewRows = 4;  // faces of each person
+  static constexpr int kPreviewRows = 4;   // faces of each person
+  static constexpr int kMostLeftOut = 20;  // iterations in a row
 
  private:
   float learning_rate() const;
@@ -93,6 +97,8 @@ class Trainer {
   std::vector<std::vector<std::vector<float>>> preview_inputs_;  // [people][rows][S*S*3]
   std::vector<TrainingStep::Loss> losses_;
   uint64_t known_ = 0;  // iterations whose losses have been taken
+  uint64_t left_out_ = 0;
+  int left_out_in_a_row_ = 0;
   std::vector<float> smooth_;
 };
 

@@ -82,6 +82,10 @@ void TrainingStep::fetch_losses(Loss* to) const {
   download(to, program_->data(losses_), options_.people.size() * sizeof(Loss), options_.stream);
 }
 
+void TrainingStep::fetch_norm(float* to) const {
+  download(to, program_->data(arenas_.norm), sizeof(float), options_.stream);
+}
+
 DType preview_precision(const StepOptions& options) {
   return options.stream.device == Device::cpu || has_bf16() ? options.precision : DType::f32;
 }

@@ -55,6 +55,8 @@ class TrainingStep {
   std::vector<Loss> losses() const;
   // The same to [people], when the stream has come so far: download() of runtime/device.h.
   void fetch_losses(Loss* to) const;
+  // The norm of the gradient, likewise. Where it is not usable (kernels/adam.h) the step has changed no weight.
+  void fetch_norm(float* to) const;
 
   int fused_nodes() const { return fused_; }
   int dropped_nodes() const { return dropped_; }

@@ -203,7 +203,7 @@ class AdamOp : public Operator {
                           copies_ ? static_cast<Bf16*>(a.out[4]) : nullptr,
                           count_};
     const auto* state = static_cast<const StepState*>(a.in[0]);
-    adam(range, options_.clip_norm > 0 ? static_cast<const float*>(a.in[2]) : nullptr, state, options_, a.stream);
+    adam(range, static_cast<const float*>(a.in[2]), state, options_, a.stream);
   }
 
  private:
@@ -307,16 +307,12 @@ OptimizerArenas append_adam(Graph& g, ValueId state, const AdamOptions& options)
   const int64_t count = int64_t(g.layout().elements);
   // The arenas' sizes are known only now that every parameter has been declared.
   const auto arena = [&](const char* name) { return g.value(name, {1, 1, 1, 1}, DType::f32, Role::external); };
-  OptimizerArenas arenas{arena("m"), arena("v"), options.ema_decay > 0 ? arena("average") : kNoValue};
-  std::vector<ValueId> in{state, g.gradients};
-  if (options.clip_norm > 0) {
-    const ValueId norm = g.value("gradient norm", {}, DType::f32);
-    g.append(std::make_shared<NormOp>(count), {g.gradients}, {norm});
-    in.push_back(norm);
-  }
+  OptimizerArenas arenas{arena("m"), arena("v"), options.ema_decay > 0 ? arena("average") : kNoValue,
+                         g.value("gradient norm", {}, DType::f32, Role::kept)};
+  g.append(std::make_shared<NormOp>(count), {g.gradients}, {arenas.norm});
   const ValueId average = arenas.average == kNoValue ? g.weights : arenas.average;
   const ValueId copies = g.copies == kNoValue ? g.weights : g.copies;
-  g.append(std::make_shared<AdamOp>(count, options, g.copies != kNoValue), in,
+  g.append(std::make_shared<AdamOp>(count, options, g.copies != kNoValue), {state, g.gradients, arenas.norm},
            {g.weights, arenas.m, arenas.v, average, copies});
   g.append(std::make_shared<AdvanceOp>(), {}, {state});
   return arenas;

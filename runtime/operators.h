@@ -72,9 +72,11 @@ WarpOutputs warp(Graph& g, ValueId state, const Warp& options, const WarpFaces* 
 // x [..] fp32 to the graph's compute type (x itself in fp32).
 ValueId cast(Graph& g, ValueId x);
 
-// Adam over all parameters of the layout, then step += 1. External values: state and the arenas below.
+// Adam over all parameters of the layout, then step += 1. A step whose gradient is not finite changes no parameter
+// (kernels/adam.h). External values: state and the arenas below. `norm` [1], fp32, of the last step's gradient, is
+// kept.
 struct OptimizerArenas {
-  ValueId m = kNoValue, v = kNoValue, average = kNoValue;
+  ValueId m = kNoValue, v = kNoValue, average = kNoValue, norm = kNoValue;
 };
 OptimizerArenas append_adam(Graph& g, ValueId state, const AdamOptions& options);
 

@@ -239,6 +239,9 @@ void train(const TrainCommand& c, Progressed& at) {
   at = {trainer.known(), trainer.model().iterations};
   write_preview(c.model, trainer);
   progress.finish(int64_t(trainer.model().iterations), loss_note(trainer));
+  if (trainer.left_out() > 0)
+    std::fprintf(stderr, "%s: %llu iterations changed nothing, as their gradients were not finite\n", c.model.c_str(),
+                 static_cast<unsigned long long>(trainer.left_out()));
   if (interrupted())
     throw Interrupted("stopped after iteration " + std::to_string(trainer.model().iterations) + "; " + c.model +
                       " is saved, the same command goes on");

@@ -35,9 +35,12 @@ struct LaunchExtents {
   int bound = 1024;  // threads of a block that the kernel was compiled for, __launch_bounds__
 };
 
+// Blocks along the second and third axis of a grid, at most.
+constexpr unsigned kMostBlocksYZ = 65535;
+
 // "" when a card of this architecture takes the launch, else what is wrong with it.
 inline std::string launch_problem(const LaunchExtents& e, const Architecture& a) {
-  constexpr unsigned kGrid[3] = {0x7FFFFFFFu, 65535, 65535}, kBlock[3] = {1024, 1024, 64};
+  constexpr unsigned kGrid[3] = {0x7FFFFFFFu, kMostBlocksYZ, kMostBlocksYZ}, kBlock[3] = {1024, 1024, 64};
   constexpr char kAxis[] = "xyz";
   const std::string on = " on sm_" + std::to_string(a.sm);
   for (int i = 0; i < 3; ++i) {

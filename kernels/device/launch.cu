@@ -1,6 +1,7 @@
 // The launch on a card; nvcc alone compiles this.
 #include "kernels/device/launch.h"
 
+#include <algorithm>
 #include <string>
 
 #include "kernels/device/device_value.h"
@@ -59,10 +60,11 @@ void launch_on_card(const char* name, const void* kernel, const Geometry& g, voi
                                               attributes.maxThreadsPerBlock},
                                              a);
   if (!problem.empty()) throw LaunchError("launch: kernel " + std::string(name) + ": " + problem);
-  // With the static arrays this may be more than the 48 KB that need not be asked for. Never lowered: another thread
-  // may be about to launch the same kernel with more.
-  if (g.shared > size_t(attributes.maxDynamicSharedSizeBytes))
-    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(g.shared)),
+  // What is more than 48 KB with the static arrays must be asked for, and so must more than was asked for before. Never
+  // lowered: another thread may be about to launch the same kernel with more.
+  const size_t allowed = size_t(attributes.maxDynamicSharedSizeBytes);
+  if (g.shared > 0 && (g.shared > allowed || g.shared + attributes.sharedSizeBytes > a.shared_static))
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(std::max(g.shared, allowed))),
           "cudaFuncSetAttribute", __LINE__, name);
   check(cudaLaunchKernel(kernel, g.grid, g.block, arguments, g.shared, stream_of(stream)), "cudaLaunchKernel", __LINE__,
         name);

@@ -192,6 +192,13 @@ void on_card(Body&& body) {
   body(Stream{Device::cuda});
 }
 
+// For what the CPU has not.
+template <typename Body>
+void on_emulator_and_card(Body&& body) {
+  on_emulator(body);
+  on_card(body);
+}
+
 // Calls body(stream) for the CPU, the emulator, and the card if there is one. On the checked build: for the emulator.
 template <typename Body>
 void on_backends(Body&& body) {
@@ -203,7 +210,18 @@ void on_backends(Body&& body) {
   on_card(body);
 }
 
-// The same without the emulator, for what would take it minutes.
+// The same, on the emulator in one order: for checks that run a launcher many times.
+template <typename Body>
+void on_backends(emulator::Order order, Body&& body) {
+  if (!emulator::checked() && backend_wanted("cpu")) {
+    INFO("on the CPU");
+    body(Stream{Device::cpu});
+  }
+  on_emulator(order, body);
+  on_card(body);
+}
+
+// Without the emulator, for what would take it minutes.
 template <typename Body>
 void on_fast_backends(Body&& body) {
   if (backend_wanted("cpu")) {

@@ -165,3 +165,39 @@ TEST_CASE("learning-rate dropout has the same bits on every thread count", "[ada
     }
   });
 }
+
+TEST_CASE("a step along a gradient that is not finite changes nothing", "[adam][emulator]") {
+  on_backends([](Stream stream) {
+    const int64_t count = 1003;
+    Values<StepState> state(1);
+    state[0] = {1, 5, 1e-2f, 0};
+    for (const float clip : {0.f, 1.f})
+      for (const bool belief : {false, true})
+        for (const float moved : {1.f, 0.5f}) {
+          AdamOptions options;
+          options.ema_decay = 0.9f, options.clip_norm = clip, options.belief = belief, options.moved = moved;
+          const Buffer start(DType::f32, uniform(1, count)), start_m(DType::f32, uniform(2, count)),
+              start_v(DType::f32, uniform(3, count, 0, 1)), start_average(DType::f32, uniform(5, count)),
+              start_copy(DType::bf16, uniform(1, count));
+          // Whether anything was written.
+          const auto changed = [&](double norm_of_g) {
+            Buffer w(DType::f32, start.values()), m(DType::f32, start_m.values()), v(DType::f32, start_v.values()),
+                average(DType::f32, start_average.values()), copy(DType::bf16, start_copy.values());
+            Buffer g(DType::f32, uniform(4, count)), norm_buffer(DType::f32, Doubles{norm_of_g});
+            if (!std::isfinite(norm_of_g)) g.set(700, norm_of_g);
+            adam({w.f32(), m.f32(), v.f32(), g.f32(), average.f32(), copy.bf16(), count}, norm_buffer.f32(),
+                 state.data(), options, stream);
+            const bool same[] = {w.same_bits(start), m.same_bits(start_m), v.same_bits(start_v),
+                                 average.same_bits(start_average), copy.same_bits(start_copy)};
+            const int64_t kept = std::count(std::begin(same), std::end(same), true);
+            CHECK((kept == 0 || kept == 5));
+            return kept == 0;
+          };
+          CHECK(changed(18.0));
+          CHECK(changed(1e19));
+          CHECK_FALSE(changed(2e19));  // its square is beyond fp32
+          CHECK_FALSE(changed(double(NAN)));
+          CHECK_FALSE(changed(double(INFINITY)));
+        }
+  });
+}

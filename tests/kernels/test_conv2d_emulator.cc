@@ -101,29 +101,32 @@ TEST_CASE("conv2d kernels: every run and order gives the same bits", "[conv2d][e
 }
 
 TEST_CASE("conv2d kernels: pointers that fit no vector give the same bits", "[conv2d][emulator]") {
-  const Stream stream{Device::emulator};
-  for (const DType type : {DType::f32, DType::bf16})
-    for (Conv2d conv :
-         {make_conv(1, 5, 6, 12, 8, 3, 3, 1, Padding::same), make_conv(1, 9, 10, 8, 4, 3, 3, 1, Padding::same)}) {
-      conv.type = conv.out_type = type;
-      ConvRun run(conv, kUp, 70, stream);
-      run.all();
-      Buffer workspace(
-          DType::u8,
-          int64_t(std::max({run.sizes.fprop, run.sizes.backward_epilogue, run.sizes.dgrad, run.sizes.wgrad})));
-      void* const p = workspace.data();
-      Misaligned x(run.x), w(run.w), b(run.b), y(run.y), dy(run.dy), dz(run.dz), db(run.db), dx(run.dx), dw(run.dw);
-      const auto f32 = [](Misaligned& m) { return reinterpret_cast<float*>(m.data()); };
-      const auto spoil = [](Misaligned& m, const Buffer& like) { std::memset(m.data(), 0xFF, size_t(like.bytes())); };
-      spoil(y, run.y), spoil(dz, run.dz), spoil(db, run.db), spoil(dx, run.dx), spoil(dw, run.dw);
-      conv2d_fprop(y.data(), x.data(), w.data(), f32(b), conv, kUp, p, stream);
-      conv2d_backward_epilogue(dz.data(), f32(db), dy.data(), y.data(), conv, kUp, p, stream);
-      conv2d_dgrad(dx.data(), dz.data(), w.data(), conv, p, stream);
-      conv2d_wgrad(f32(dw), x.data(), dz.data(), conv, p, stream);
-      CHECK(y.same_bits(run.y));
-      CHECK(dz.same_bits(run.dz));
-      CHECK(db.same_bits(run.db));
-      CHECK(dx.same_bits(run.dx));
-      CHECK(dw.same_bits(run.dw));
-    }
+  const auto check_pointers = [](Stream stream) {
+    for (const DType type : {DType::f32, DType::bf16})
+      for (Conv2d conv :
+           {make_conv(1, 5, 6, 12, 8, 3, 3, 1, Padding::same), make_conv(1, 9, 10, 8, 4, 3, 3, 1, Padding::same)}) {
+        conv.type = conv.out_type = type;
+        ConvRun run(conv, kUp, 70, stream);
+        run.all();
+        Buffer workspace(
+            DType::u8,
+            int64_t(std::max({run.sizes.fprop, run.sizes.backward_epilogue, run.sizes.dgrad, run.sizes.wgrad})));
+        void* const p = workspace.data();
+        Misaligned x(run.x), w(run.w), b(run.b), y(run.y), dy(run.dy), dz(run.dz), db(run.db), dx(run.dx), dw(run.dw);
+        const auto f32 = [](Misaligned& m) { return reinterpret_cast<float*>(m.data()); };
+        const auto spoil = [](Misaligned& m, const Buffer& like) { std::memset(m.data(), 0xFF, size_t(like.bytes())); };
+        spoil(y, run.y), spoil(dz, run.dz), spoil(db, run.db), spoil(dx, run.dx), spoil(dw, run.dw);
+        conv2d_fprop(y.data(), x.data(), w.data(), f32(b), conv, kUp, p, stream);
+        conv2d_backward_epilogue(dz.data(), f32(db), dy.data(), y.data(), conv, kUp, p, stream);
+        conv2d_dgrad(dx.data(), dz.data(), w.data(), conv, p, stream);
+        conv2d_wgrad(f32(dw), x.data(), dz.data(), conv, p, stream);
+        CHECK(y.same_bits(run.y));
+        CHECK(dz.same_bits(run.dz));
+        CHECK(db.same_bits(run.db));
+        CHECK(dx.same_bits(run.dx));
+        CHECK(dw.same_bits(run.dw));
+      }
+  };
+  on_emulator(emulator::Order::forward, check_pointers);
+  on_card(check_pointers);
 }

@@ -1,41 +1,17 @@
-// The backward rules of convolution and dense layers against finite differences of their forward launchers.
-//
-// The scalar is g . y for fixed random g; its derivative along a direction d of an input is (gradient . d). Along
-// random signs that is about as large as the gradient's norm, so errors are measured against the norm. With steps of
-// 2^-9 the fp32 roundings of y cost about 2^-24 sqrt(terms) / 2^-9 of it, and the third derivative of the sigmoid less
-// than 2^-18 times a small constant: a thousandth covers both, while a wrong rule is off by about the norm itself.
+// The backward rules of convolution, alone and in groups, and of dense layers against finite differences of their
+// forward launchers, on every backend.
 #include "kernels/conv_runner.h"
 #include "kernels/dense.h"
+#include "kernels/derivative.h"
 
 using namespace doppel;
 using namespace doppel::testing;
 
 namespace {
 
-constexpr double kStep = 0x1p-9;
-constexpr double kTolerance = 1e-3;
-
-// The derivative of g . y(buffer) along random signs, by calling `forward` on a moved `buffer`.
-template <typename Forward>
-void check_derivative(Buffer& buffer, const Buffer& y, const Doubles& g, const Buffer& gradient, uint64_t seed,
-                      Forward&& forward) {
-  const Doubles start = buffer.values(), direction = signs(seed, buffer.count());
-  const double measured = central_difference(
-      [&](const Doubles& at) {
-        for (int64_t i = 0; i < buffer.count(); ++i) buffer.set(i, at[size_t(i)]);
-        forward();
-        return dot(g, y.values());
-      },
-      start, direction, kStep);
-  for (int64_t i = 0; i < buffer.count(); ++i) buffer.set(i, start[size_t(i)]);
-  const double size = norm(gradient.values());
-  CHECK(size > 0);
-  CHECK(std::abs(measured - dot(gradient.values(), direction)) <= kTolerance * size);
-}
-
-void check_backward(const Conv2d& conv, const Epilogue& epilogue, uint64_t seed) {
+void check_backward(const Conv2d& conv, const Epilogue& epilogue, uint64_t seed, Stream stream) {
   INFO(describe(conv, epilogue));
-  ConvRun run(conv, epilogue, seed);
+  ConvRun run(conv, epilogue, seed, stream);
   run.fprop();
   // The leaky ReLU has no derivative at 0: outputs that a step of x, w or b can carry across do not count.
   const Epilogue order{Activation::none, 0, epilogue.shuffle};
@@ -57,7 +33,9 @@ void check_backward(const Conv2d& conv, const Epilogue& epilogue, uint64_t seed)
   run.backward_epilogue();
   run.dgrad();
   run.wgrad();
-  for (uint64_t i = 0; i < 3; ++i) {
+  // The emulator takes its time.
+  const uint64_t directions = stream.device == Device::emulator ? 1 : 3;
+  for (uint64_t i = 0; i < directions; ++i) {
     check_derivative(run.x, run.y, g, run.dx, seed + 10 + i, [&] { run.fprop(); });
     check_derivative(run.w, run.y, g, run.dw, seed + 20 + i, [&] { run.fprop(); });
     check_derivative(run.b, run.y, g, run.db, seed + 30 + i, [&] { run.fprop(); });
@@ -66,29 +44,66 @@ void check_backward(const Conv2d& conv, const Epilogue& epilogue, uint64_t seed)
 
 }  // namespace
 
-TEST_CASE("conv2d: backward agrees with finite differences", "[conv2d]") {
+TEST_CASE("conv2d: backward agrees with finite differences", "[conv2d][emulator]") {
   const Epilogue plain{}, leaky{Activation::leaky_relu, 0.1f, false}, up{Activation::leaky_relu, 0.1f, true},
       sigmoid{Activation::sigmoid, 0, false};
-  check_backward(make_conv(2, 7, 9, 3, 8, 5, 5, 2, Padding::same), plain, 100);
-  check_backward(make_conv(2, 8, 8, 3, 8, 5, 5, 2, Padding::same), leaky, 200);
-  check_backward(make_conv(2, 5, 6, 8, 16, 3, 3, 1, Padding::symmetric), up, 300);
-  check_backward(make_conv(1, 9, 7, 4, 3, 5, 5, 1, Padding::symmetric), sigmoid, 400);
-  check_backward(make_conv(3, 5, 5, 17, 12, 1, 1, 1, Padding::none), {Activation::sigmoid, 0, true}, 500);
-  check_backward(make_conv(1, 11, 10, 5, 7, 7, 3, 2, Padding::none), leaky, 600);
+  on_backends(emulator::Order::reverse, [&](Stream stream) {
+    check_backward(make_conv(2, 7, 9, 3, 8, 5, 5, 2, Padding::same), plain, 100, stream);
+    check_backward(make_conv(2, 8, 8, 3, 8, 5, 5, 2, Padding::same), leaky, 200, stream);
+    check_backward(make_conv(2, 5, 6, 8, 16, 3, 3, 1, Padding::symmetric), up, 300, stream);
+    check_backward(make_conv(1, 9, 7, 4, 3, 5, 5, 1, Padding::symmetric), sigmoid, 400, stream);
+    check_backward(make_conv(3, 5, 5, 17, 12, 1, 1, 1, Padding::none), {Activation::sigmoid, 0, true}, 500, stream);
+    check_backward(make_conv(1, 11, 10, 5, 7, 7, 3, 2, Padding::none), leaky, 600, stream);
+  });
 }
 
-TEST_CASE("dense: backward agrees with finite differences", "[dense]") {
-  const Dense dense{3, 17, 12, DType::f32};
-  Buffer x(DType::f32, uniform(1, 3 * 17)), w(DType::f32, scaled(uniform(2, 12 * 17), 0.5)),
-      b(DType::f32, uniform(3, 12));
-  Buffer y(DType::f32, 3 * 12), dy(DType::f32, uniform(4, 3 * 12));
-  Buffer dx(DType::f32, x.count()), dw(DType::f32, w.count()), db(DType::f32, 12);
-  const DenseWorkspace sizes = dense_workspace(dense, {});
-  Buffer workspace(DType::u8, int64_t(std::max({sizes.fprop, sizes.dgrad, sizes.wgrad})));
-  const auto forward = [&] { dense_fprop(y.data(), x.data(), w.data(), b.f32(), dense, workspace.data(), {}); };
-  dense_dgrad(dx.data(), dy.data(), w.data(), dense, workspace.data(), {});
-  dense_wgrad(dw.f32(), db.f32(), x.data(), dy.data(), dense, workspace.data(), {});
-  check_derivative(x, y, dy.values(), dx, 10, forward);
-  check_derivative(w, y, dy.values(), dw, 11, forward);
-  check_derivative(b, y, dy.values(), db, 12, forward);
+// One launch for all groups. The sigmoid has no corner that a step could cross.
+TEST_CASE("conv2d groups: backward agrees with finite differences", "[conv2d][groups][emulator]") {
+  constexpr int kGroups = 3;
+  on_backends(emulator::Order::shuffled, [&](Stream stream) {
+    for (Conv2d conv :
+         {make_conv(2, 5, 4, 8, 12, 3, 3, 1, Padding::same), make_conv(1, 7, 6, 3, 8, 5, 5, 2, Padding::same)})
+      for (const Epilogue& epilogue : {Epilogue{Activation::sigmoid, 0, false}, Epilogue{Activation::none, 0, true}}) {
+        INFO(describe(conv, epilogue));
+        conv.groups = kGroups, conv.weight_stride = conv.weights(), conv.bias_stride = conv.k;
+        const int64_t outputs = kGroups * conv.out_elements();
+        Buffer x(DType::f32, uniform(1, kGroups * conv.in_elements())),
+            w(DType::f32, scaled(uniform(2, kGroups * conv.weights()), 0.3)),
+            b(DType::f32, uniform(3, kGroups * conv.k));
+        Buffer y(DType::f32, outputs), dy(DType::f32, uniform(4, outputs)), dz(DType::f32, outputs);
+        Buffer dx(DType::f32, x.count()), dw(DType::f32, w.count()), db(DType::f32, b.count());
+        const ConvWorkspace sizes = conv2d_workspace(conv, epilogue, stream);
+        Buffer workspace(DType::u8,
+                         int64_t(std::max({sizes.fprop, sizes.backward_epilogue, sizes.dgrad, sizes.wgrad})));
+        void* const p = workspace.data();
+        const auto forward = [&] { conv2d_fprop(y.data(), x.data(), w.data(), b.f32(), conv, epilogue, p, stream); };
+        forward();
+        const void* const saved = epilogue.activation == Activation::none ? nullptr : y.data();
+        conv2d_backward_epilogue(dz.data(), db.f32(), dy.data(), saved, conv, epilogue, p, stream);
+        conv2d_dgrad(dx.data(), dz.data(), w.data(), conv, p, stream);
+        conv2d_wgrad(dw.f32(), x.data(), dz.data(), conv, p, stream);
+        check_derivative(x, y, dy.values(), dx, 10, forward);
+        check_derivative(w, y, dy.values(), dw, 11, forward);
+        check_derivative(b, y, dy.values(), db, 12, forward);
+      }
+  });
+}
+
+TEST_CASE("dense: backward agrees with finite differences", "[dense][emulator]") {
+  on_backends(emulator::Order::reverse, [](Stream stream) {
+    const Dense dense{3, 17, 12, DType::f32};
+    Buffer x(DType::f32, uniform(1, 3 * 17)), w(DType::f32, scaled(uniform(2, 12 * 17), 0.5)),
+        b(DType::f32, uniform(3, 12));
+    Buffer y(DType::f32, 3 * 12), dy(DType::f32, uniform(4, 3 * 12));
+    Buffer dx(DType::f32, x.count()), dw(DType::f32, w.count()), db(DType::f32, 12);
+    const DenseWorkspace sizes = dense_workspace(dense, stream);
+    Buffer workspace(DType::u8, int64_t(std::max({sizes.fprop, sizes.dgrad, sizes.wgrad})));
+    void* const p = workspace.data();
+    const auto forward = [&] { dense_fprop(y.data(), x.data(), w.data(), b.f32(), dense, p, stream); };
+    dense_dgrad(dx.data(), dy.data(), w.data(), dense, p, stream);
+    dense_wgrad(dw.f32(), db.f32(), x.data(), dy.data(), dense, p, stream);
+    check_derivative(x, y, dy.values(), dx, 10, forward);
+    check_derivative(w, y, dy.values(), dw, 11, forward);
+    check_derivative(b, y, dy.values(), db, 12, forward);
+  });
 }

@@ -8,7 +8,7 @@ using namespace doppel;
 using namespace doppel::testing;
 
 TEST_CASE("finish: bias, activation and shuffle", "[finish][emulator]") {
-  on_emulator([](Stream stream) {
+  on_emulator_and_card([](Stream stream) {
     for (const Activation activation : {Activation::none, Activation::leaky_relu, Activation::sigmoid})
       for (const auto& [z_type, y_type] : {std::pair{DType::f32, DType::f32}, std::pair{DType::bf16, DType::f32},
                                            std::pair{DType::f32, DType::bf16}, std::pair{DType::bf16, DType::bf16}})
@@ -33,7 +33,7 @@ TEST_CASE("finish: bias, activation and shuffle", "[finish][emulator]") {
 }
 
 TEST_CASE("column sums", "[finish][emulator]") {
-  on_emulator([](Stream stream) {
+  on_emulator_and_card([](Stream stream) {
     for (const DType type : {DType::f32, DType::bf16})
       for (const auto& [rows, columns] : {std::pair{1, 1}, std::pair{7, 3}, std::pair{33, 256}, std::pair{5, 300}}) {
         INFO(rows << " rows, " << columns << " columns");

@@ -188,6 +188,18 @@ TEST_CASE("colour statistics and transfer are the CPU's on every backend", "[fra
   });
 }
 
+TEST_CASE("colour statistics have the same bits in all orders", "[frame][emulator]") {
+  const int64_t pixels = 5000;
+  Buffer image(DType::f32, uniform(1, 3 * pixels, 0.2f, 0.9f)), mask(DType::f32, uniform(2, pixels, 0, 1));
+  const auto check = [&](const ColourStats& first, Stream stream) {
+    const ColourStats again = colour_stats(image.f32(), mask.f32(), pixels, stream);
+    CHECK(std::memcmp(&again, &first, sizeof first) == 0);
+  };
+  const ColourStats first = colour_stats(image.f32(), mask.f32(), pixels, Stream{Device::emulator});
+  on_emulator([&](Stream stream) { check(first, stream); });
+  on_card([&](Stream stream) { check(colour_stats(image.f32(), mask.f32(), pixels, stream), stream); });
+}
+
 TEST_CASE("paste is the CPU's on every backend", "[frame][emulator]") {
   const int size = 12, mask_size = 20;
   Buffer face(DType::f32, uniform(7, 3 * size * size, -0.1f, 1.1f)), mask(DType::f32, mask_size * mask_size);

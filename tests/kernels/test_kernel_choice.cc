@@ -167,3 +167,53 @@ TEST_CASE("kernel choice: what does not take the shape is refused", "[conv2d][ch
   CHECK_FALSE(refused(first, Pass::fprop, {KernelKind::ends, 1}));
   CHECK(refused(first, Pass::fprop, {KernelKind::ends, 2}));
 }
+
+TEST_CASE("kernel choice: no listed part of a sum is shorter than what starting it costs",
+          "[conv2d][choice][emulator]") {
+  const emulator::Options before = emulator::options();
+  emulator::options().sm = 90;
+  int split[3] = {};  // choices in parts that were looked at: simt, mma, wgmma
+  for (const Conv2d& shape :
+       {make_conv(1, 6, 6, 64, 64, 3, 3, 1, Padding::same), make_conv(1, 9, 7, 128, 64, 5, 5, 1, Padding::same),
+        make_conv(2, 32, 32, 64, 128, 3, 3, 1, Padding::same)})
+    for (const DType type : {DType::f32, DType::bf16}) {
+      const Conv2d conv = typed(shape, type);
+      for (const Pass pass : kPasses) {
+        // Channels are whole steps of every kernel, so that each product of the sum counts.
+        const int64_t products = pass == Pass::wgrad
+                                     ? conv.out_pixels()
+                                     : int64_t(conv.r) * conv.s * (pass == Pass::fprop ? conv.c : conv.k);
+        for (const KernelChoice& choice : conv2d_choices(conv, pass, Stream{Device::emulator})) {
+          const int family = choice.kernel == KernelKind::simt ? 0 : is_mma(choice.kernel) ? 1 : 2;
+          // Steps of 16 products, at least 4; of 32, at least 8; of 64, at least 4.
+          const int64_t step = int64_t(16) << family, least = family == 1 ? 8 : 4;
+          INFO(describe(conv, kPlain) << ": pass " << int(pass) << " by " << name_of(choice.kernel) << "/"
+                                      << choice.splits);
+          if (choice.splits == 1) continue;
+          CHECK((products + step - 1) / step >= choice.splits * least);
+          ++split[family];
+        }
+      }
+    }
+  emulator::options() = before;
+  for (const int count : split) CHECK(count > 3);
+}
+
+TEST_CASE("kernel choice: more blocks than a grid has along one axis are refused", "[conv2d][choice]") {
+  Conv2d conv = typed(make_conv(1, 4, 4, 8, 8, 3, 3, 2, Padding::same), DType::f32);
+  conv.groups = 16, conv.weight_stride = conv.weights(), conv.bias_stride = conv.k;
+  const Stream stream{Device::emulator};
+  for (const Pass pass : kPasses) {
+    Conv2d chosen = conv;
+    chosen.kernels[pass] = {KernelKind::simt, kMostSplits};
+    if (pass == Pass::dgrad)  // four phases
+      CHECK_THROWS_WITH(
+          conv2d_workspace(chosen, kPlain, stream),
+          "conv2d: simt in 1024 parts of 16 groups needs more than 65535 blocks along one axis of a grid; "
+          "take fewer parts");
+    else
+      CHECK_NOTHROW(conv2d_workspace(chosen, kPlain, stream));
+    chosen.kernels[pass].splits = kMostSplits - 1;
+    CHECK_NOTHROW(conv2d_workspace(chosen, kPlain, stream));
+  }
+}

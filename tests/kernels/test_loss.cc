@@ -1,7 +1,7 @@
 // Losses and their gradients against the double-precision reference and by finite differences.
 #include "kernels/loss.h"
 
-#include "kernels/harness.h"
+#include "kernels/derivative.h"
 #include "kernels/reference.h"
 
 using namespace doppel;
@@ -121,6 +121,36 @@ TEST_CASE("L1 of many ranges heeds the focus and has the same bits in all orders
   });
 }
 
+TEST_CASE("MSE and DSSIM have the same bits in all orders", "[loss][emulator]") {
+  const LossShape s{3, 35, 33, 3, 0.5f};
+  DssimScales scales;
+  scales.count = 2;
+  scales.scale[0].window = 5, scales.scale[1].window = 23, scales.scale[1].sigma = 4;
+  Buffer y(DType::f32, uniform(5, elements(s), 0, 1)), t(DType::f32, uniform(6, elements(s), 0, 1));
+  const auto compare = [&](auto&& launch) {
+    const auto check_against = [&](const Buffer& first, const Buffer& first_dy, Stream stream) {
+      Buffer loss(DType::f32, 1), dy(DType::f32, y.count());
+      launch(loss, dy, stream);
+      CHECK(std::isfinite(loss[0]));
+      CHECK(loss.same_bits(first));
+      CHECK(dy.same_bits(first_dy));
+    };
+    Buffer first(DType::f32, 1), first_dy(DType::f32, y.count());
+    launch(first, first_dy, {Device::emulator});
+    on_emulator([&](Stream stream) { check_against(first, first_dy, stream); });
+    on_card([&](Stream stream) {
+      Buffer there(DType::f32, 1), there_dy(DType::f32, y.count());
+      launch(there, there_dy, stream);
+      check_against(there, there_dy, stream);
+    });
+  };
+  compare([&](Buffer& loss, Buffer& dy, Stream stream) { pointwise(mse_loss, loss, dy, y, t, s, 1, false, stream); });
+  compare([&](Buffer& loss, Buffer& dy, Stream stream) {
+    Buffer workspace(DType::u8, int64_t(dssim_workspace(s, scales, stream)));
+    dssim_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), nullptr, s, scales, 1, false, workspace.data(), stream);
+  });
+}
+
 TEST_CASE("total_loss weighs the losses and clears those that were left out", "[loss][emulator]") {
   on_backends([](Stream stream) {
     Buffer all(DType::f32, Doubles{0, 0.5, 0.25, 0.125}), some(DType::f32, 4);
@@ -162,10 +192,12 @@ static Doubles picture(const LossShape& s, uint64_t seed, double noise) {
 }
 
 TEST_CASE("DSSIM agrees with the reference", "[loss]") {
-  for (const int window : {3, 5, 7, 11, 15}) {
+  for (const int window : {3, 5, 7, 11, 15, 17, 19, 21, 23}) {
     Dssim o;
     o.window = window;
-    const LossShape shapes[] = {{1, window, window, 1}, {2, window, window + 3, 3}, {3, 17, 19, 3}, {1, 32, 32, 1}};
+    const int wide = std::max(window, 17);
+    const LossShape shapes[] = {
+        {1, window, window, 1}, {2, window, window + 3, 3}, {3, wide, wide + 2, 3}, {1, 32, 32, 1}};
     for (const LossShape& s : shapes) {
       check_dssim(s, o, picture(s, 5, 0.1), picture(s, 6, 0.1), 1.0f, {});
       check_dssim(s, o, uniform(7, elements(s), 0, 1), uniform(8, elements(s), 0, 1), 0.7f, {});
@@ -184,7 +216,8 @@ TEST_CASE("DSSIM on the emulator agrees with the reference", "[loss][emulator]")
   };
   // Minimal pictures, every window, tiles that are not full and several of them on both axes.
   const Case cases[] = {{3, {1, 3, 3, 1}},    {5, {1, 5, 8, 3}},    {7, {2, 9, 7, 2}},    {9, {1, 9, 12, 1}},
-                        {11, {1, 31, 37, 1}}, {13, {1, 13, 14, 2}}, {15, {1, 15, 16, 1}}, {3, {1, 20, 37, 2}}};
+                        {11, {1, 31, 37, 1}}, {13, {1, 13, 14, 2}}, {15, {1, 15, 16, 1}}, {17, {1, 17, 20, 1}},
+                        {19, {1, 20, 19, 1}}, {21, {1, 21, 22, 1}}, {23, {1, 24, 23, 1}}, {3, {1, 20, 37, 2}}};
   on_emulator([&](Stream stream) {
     for (const auto& [window, s] : cases) {
       Dssim o;
@@ -292,36 +325,46 @@ TEST_CASE("DSSIM of equal pictures is 0 and has no gradient", "[loss]") {
 
 // Loss gradients by finite differences of the launchers' values: with a step of 2^-9 the loss changes by about
 // norm(gradient) 2^-9, its fp32 rounding is 2^-24 of it, and the curvature is a few times the gradient's norm.
-TEST_CASE("loss gradients agree with finite differences", "[loss]") {
-  const LossShape s{2, 13, 12, 3};
-  const Doubles prediction = picture(s, 11, 0.05);
-  Doubles truth = picture(s, 12, 0.05);
+TEST_CASE("loss gradients agree with finite differences", "[loss][emulator]") {
+  const LossShape plain{2, 13, 12, 3}, focused{2, 13, 12, 3, 0.8f};
+  const Doubles prediction = picture(plain, 11, 0.05);
+  Doubles truth = picture(plain, 12, 0.05), weights = uniform(13, int64_t(plain.n) * plain.h * plain.w, 0, 1);
   for (size_t i = 0; i < truth.size(); ++i)  // away from the corner of |y - t|
     if (std::abs(prediction[i] - truth[i]) < 0.01) truth[i] += 0.05;
-  Buffer t(DType::f32, truth);
+  for (size_t i = 0; i < weights.size(); i += 3) weights[i] = 0;
   Dssim o;
   o.window = 7;
-  Buffer workspace(DType::u8, int64_t(dssim_workspace(s, o, {})));
-  const auto launch = [&](int kind, Buffer& loss, Buffer& dy, Buffer& y) {
-    if (kind == 0) pointwise(l1_loss, loss, dy, y, t, s, 1, false, {});
-    if (kind == 1) pointwise(mse_loss, loss, dy, y, t, s, 1, false, {});
-    if (kind == 2) dssim_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), nullptr, s, o, 1, false, workspace.data(), {});
-  };
-  for (const int kind : {0, 1, 2})
-    for (const uint64_t seed : {20, 21, 22}) {
-      INFO((kind == 0 ? "L1" : kind == 1 ? "MSE" : "DSSIM"));
-      Buffer y(DType::f32, prediction), loss(DType::f32, 1), dy(DType::f32, y.count()), unused(DType::f32, y.count());
-      launch(kind, loss, dy, y);
-      const Doubles gradient = dy.values(), direction = signs(seed, y.count());
-      const double measured = central_difference(
-          [&](const Doubles& at) {
-            Buffer moved(DType::f32, at);
-            launch(kind, loss, unused, moved);
-            return loss[0];
-          },
-          prediction, direction, 0x1p-9);
-      CHECK(std::abs(measured - dot(gradient, direction)) <= 0.01 * norm(gradient));
-    }
+  DssimScales scales(o);
+  scales.count = 3;
+  scales.scale[1].window = 3;
+  scales.scale[2].window = 11, scales.scale[2].sigma = 3;
+  on_backends(emulator::Order::reverse, [&](Stream stream) {
+    Buffer y(DType::f32, prediction), t(DType::f32, truth), mask(DType::f32, weights);
+    const auto check = [&](const std::string& name, auto&& launch) {
+      INFO(name);
+      Buffer loss(DType::f32, 1), dy(DType::f32, y.count()), unused(DType::f32, y.count());
+      launch(loss, dy);
+      for (const uint64_t seed : {20, 21, 22})
+        check_slope(
+            y, dy, seed,
+            [&] {
+              launch(loss, unused);
+              return loss[0];
+            },
+            0.01);
+    };
+    for (const LossShape& s : {plain, focused})
+      for (const float* f : {static_cast<const float*>(nullptr), static_cast<const float*>(mask.f32())}) {
+        INFO("focus " << s.focus << (f ? ", masked" : ""));
+        check("L1", [&](Buffer& loss, Buffer& dy) { pointwise(l1_loss, loss, dy, y, t, s, 1, false, stream, f); });
+        check("MSE", [&](Buffer& loss, Buffer& dy) { pointwise(mse_loss, loss, dy, y, t, s, 1, false, stream, f); });
+        for (const DssimScales& d : {DssimScales(o), scales})
+          check(d.count == 1 ? "DSSIM" : "multi-scale DSSIM", [&](Buffer& loss, Buffer& dy) {
+            Buffer workspace(DType::u8, int64_t(dssim_workspace(s, d, stream)));
+            dssim_loss(loss.f32(), dy.f32(), y.f32(), t.f32(), f, s, d, 1, false, workspace.data(), stream);
+          });
+      }
+  });
 }
 
 TEST_CASE("losses of pictures that are not finite are not finite", "[loss][emulator]") {
@@ -340,7 +383,7 @@ TEST_CASE("losses of pictures that are not finite are not finite", "[loss][emula
   });
 }
 
-TEST_CASE("the focus weight is 1 in the middle, less in the corners, and the losses' weight", "[loss]") {
+TEST_CASE("the focus weight is 1 in the middle, less in the corners, and the losses' weight", "[loss][emulator]") {
   CHECK(focus_weight(0.9f, 31.5f, 31.5f, 64, 64) == 1);
   CHECK(focus_weight(0.9f, 0, 0, 64, 64) == Approx(0.1).epsilon(1e-5));
   CHECK(focus_weight(0, 0, 0, 64, 64) == 1);
@@ -355,32 +398,11 @@ TEST_CASE("the focus weight is 1 in the middle, less in the corners, and the los
     l1 += w * std::abs(d) / double(count);
     mse += w * d * d / double(count);
   }
-  Buffer loss(DType::f32, 1), dy(DType::f32, count);
-  pointwise(l1_loss, loss, dy, y, t, s, 1, false, {});
-  CHECK(loss[0] == Approx(l1).epsilon(1e-6));
-  pointwise(mse_loss, loss, dy, y, t, s, 1, false, {});
-  CHECK(loss[0] == Approx(mse).epsilon(1e-6));
-
-  // The gradients by central differences along themselves.
-  Dssim o;
-  o.window = 5;
-  Buffer workspace(DType::u8, int64_t(dssim_workspace(s, o, {})));
-  const auto check = [&](auto&& launch) {
-    launch(loss.f32(), dy.f32(), y.f32());
-    double norm2 = 0;
-    for (int64_t i = 0; i < count; ++i) norm2 += dy[i] * dy[i];
-    const double step = 0.02 / std::sqrt(norm2);
-    double ends[2];
-    Buffer moved(DType::f32, count), unused(DType::f32, count);
-    for (int side = 0; side < 2; ++side) {
-      for (int64_t i = 0; i < count; ++i) moved.set(i, y[i] + (side ? step : -step) * dy[i]);
-      launch(loss.f32(), unused.f32(), moved.f32());
-      ends[side] = loss[0];
-    }
-    CHECK((ends[1] - ends[0]) / (2 * step) == Approx(norm2).epsilon(0.01));
-  };
-  check([&](float* l, float* d, const float* v) { mse_loss(l, d, v, t.f32(), nullptr, s, 1, false, nullptr, {}); });
-  check([&](float* l, float* d, const float* v) {
-    dssim_loss(l, d, v, t.f32(), nullptr, s, o, 1, false, workspace.data(), {});
+  on_backends([&](Stream stream) {
+    Buffer loss(DType::f32, 1), dy(DType::f32, count);
+    pointwise(l1_loss, loss, dy, y, t, s, 1, false, stream);
+    CHECK(loss[0] == Approx(l1).epsilon(1e-6));
+    pointwise(mse_loss, loss, dy, y, t, s, 1, false, stream);
+    CHECK(loss[0] == Approx(mse).epsilon(1e-6));
   });
 }

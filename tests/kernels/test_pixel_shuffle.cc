@@ -1,7 +1,7 @@
 // The pixel shuffle is a permutation: exact in both directions.
 #include "kernels/pixel_shuffle.h"
 
-#include "kernels/harness.h"
+#include "kernels/derivative.h"
 #include "kernels/reference.h"
 
 using namespace doppel;
@@ -80,5 +80,16 @@ TEST_CASE("pixel shuffle keeps NaN bits and gives the same bits on every thread 
       CHECK(again.same_bits(y));
       CHECK(back.same_bits(x));
     }
+  });
+}
+
+TEST_CASE("pixel shuffle's gradient agrees with finite differences", "[pixel_shuffle][emulator]") {
+  on_backends(emulator::Order::reverse, [](Stream stream) {
+    const PixelShuffle p{2, 3, 5, 3, DType::f32};
+    const int64_t count = 2 * 3 * 5 * 12;
+    Buffer x(DType::f32, uniform(1, count)), dy(DType::f32, uniform(2, count)), y(DType::f32, count),
+        dx(DType::f32, count);
+    pixel_shuffle_backward(dx.data(), dy.data(), p, stream);
+    check_derivative(x, y, dy.values(), dx, 3, [&] { pixel_shuffle_forward(y.data(), x.data(), p, stream); });
   });
 }

@@ -1,6 +1,6 @@
 // x cos x and its derivative.
 #include "kernels/activation.h"
-#include "kernels/harness.h"
+#include "kernels/derivative.h"
 
 using namespace doppel;
 using namespace doppel::testing;
@@ -51,7 +51,7 @@ TEST_CASE("x cos x agrees with the formula, forward and backward", "[activation]
 }
 
 TEST_CASE("x cos x at pointers that are not aligned", "[activation][emulator]") {
-  on_emulator([](Stream stream) {
+  on_backends([](Stream stream) {
     Buffer x(DType::f32, uniform(1, 40)), y(DType::f32, 40);
     x_cos_x_forward(y.f32() + 1, x.f32() + 3, 37, DType::f32, stream);
     CHECK(std::isnan(y[0]));
@@ -60,10 +60,12 @@ TEST_CASE("x cos x at pointers that are not aligned", "[activation][emulator]") 
   });
 }
 
-TEST_CASE("x cos x's derivative agrees with finite differences", "[activation]") {
-  for (double x = -7; x < 7; x += 0.1) {
-    const auto f = [](double v) { return v * std::cos(v); };
-    CHECK(double(activation_derivative(Activation::x_cos_x, float(x), 0)) ==
-          Approx((f(x + 1e-4) - f(x - 1e-4)) / 2e-4).margin(2e-5));
-  }
+TEST_CASE("x cos x's gradient agrees with finite differences", "[activation][emulator]") {
+  on_backends(emulator::Order::reverse, [](Stream stream) {
+    const int64_t count = 203;
+    Buffer x(DType::f32, uniform(1, count, -7, 7)), dy(DType::f32, uniform(2, count));
+    Buffer y(DType::f32, count), dx(DType::f32, count);
+    x_cos_x_backward(dx.data(), dy.data(), x.data(), count, DType::f32, stream);
+    check_derivative(x, y, dy.values(), dx, 3, [&] { x_cos_x_forward(y.data(), x.data(), count, DType::f32, stream); });
+  });
 }

@@ -135,7 +135,7 @@ class Source:
                 if self.tokens[end].partner < 0:
                     self.tokens[end].partner = i
             # How many groups may stay under way is part of a kernel's order, and an argument only in form.
-            if end > 0 and not self.is_name(i - 1, "copy_async_wait"):
+            if end > 0 and not self.is_name(i - 1, "copy_async_wait", "wgmma_wait"):
                 self._kill(i, end)
 
     def _head_end(self, i):

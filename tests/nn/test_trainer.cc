@@ -214,3 +214,49 @@ TEST_CASE("training learns, and a swapper runs what was saved", "[trainer]") {
     REQUIRE(in_range);
   }
 }
+
+TEST_CASE("iterations without a finite gradient change nothing, and too many end training", "[trainer]") {
+  Run run;
+  for (const Device device : {Device::cpu, Device::emulator}) {
+    INFO((device == Device::cpu ? "cpu" : "emulator"));
+    Trainer trainer = run.trainer(lite("fp32"), {}, device);
+    const ParameterStore& store = trainer.store();
+    trainer.step();
+    const float good = store.weights.as<float>()[0];
+    const auto same = [](const Buffer& a, const std::vector<float>& b) {
+      return std::memcmp(a.data(), b.data(), a.bytes()) == 0;
+    };
+    const auto copy_of = [](const Buffer& b) {
+      return std::vector<float>(b.as<float>(), b.as<float>() + b.bytes() / sizeof(float));
+    };
+    // The first bias or weight of the encoder is in everything that follows.
+    store.weights.as<float>()[0] = NAN;
+    const std::vector<float> w = copy_of(store.weights), m = copy_of(store.m), v = copy_of(store.v),
+                             average = copy_of(store.average);
+    // On the emulator an iteration takes its time: two there, as many as may be on the CPU.
+    const int bad = device == Device::cpu ? Trainer::kMostLeftOut - 1 : 2;
+    for (int i = 0; i < bad; ++i) trainer.step();
+    CHECK(trainer.left_out() == uint64_t(bad));
+    CHECK(trainer.model().iterations == uint64_t(1 + bad));
+    CHECK(same(store.weights, w));
+    CHECK(same(store.m, m));
+    CHECK(same(store.v, v));
+    CHECK(same(store.average, average));
+    for (const TrainingStep::Loss& loss : trainer.losses()) CHECK(std::isfinite(loss.total));
+
+    // Back to what it was: training goes on, and only iterations in a row count.
+    store.weights.as<float>()[0] = good;
+    trainer.step();
+    CHECK(trainer.left_out() == uint64_t(bad));
+    CHECK_FALSE(same(store.m, m));
+    if (device != Device::cpu) continue;
+    Folder folder;
+    trainer.save(folder.path);
+    const std::string before = read_file(weights_file(folder.path));
+    store.weights.as<float>()[0] = NAN;
+    for (int i = 0; i < bad; ++i) trainer.step();
+    CHECK_THROWS_WITH(trainer.step(), Catch::Contains("not been finite for 20 iterations in a row") &&
+                                          Catch::Contains("the last checkpoint stands"));
+    CHECK(read_file(weights_file(folder.path)) == before);
+  }
+}
