@@ -5,6 +5,7 @@
 
 #include "nn/preview.h"
 #include "nn/step_forecast.h"
+#include "runtime/error.h"
 
 namespace doppel {
 namespace {
@@ -44,10 +45,18 @@ void add_step(MemoryPlan& plan, const StepBytes& bytes) {
   plan.process = resident_memory();  // the kernels that planning compiled are part of it now
 }
 
+void check_size(const StepForecast& forecast, int batch) {
+  const std::string problem = forecast.problem(batch);
+  if (problem.empty()) return;
+  throw UsageError("--batch " + std::to_string(batch) + ": " + problem + "; give at most --batch " +
+                   std::to_string(forecast.largest_without_problem(kMostBatch)));
+}
+
 // The step, with what is computed again where options.recompute says so.
 void add_chosen_step(MemoryPlan& plan, const StepOptions& options, const std::shared_ptr<ParameterLayout>& layout,
                      size_t limit) {
   StepForecast forecast(options, layout);
+  check_size(forecast, options.batch);
   const size_t process = plan.process;
   plan.activations = forecast.values(options.batch);
   const StepBytes plain = forecast.plain(options.batch, plan.device() > limit);
@@ -101,13 +110,13 @@ int largest_batch(StepOptions options, const FaceSets& faces, int preview_rows, 
   const auto layout = declare_parameters(options.arch, options.people);
   MemoryPlan plan = around(options, layout, faces, preview_rows);
   StepForecast forecast(options, layout);
-  int fits = 0, too_many = kMostBatch + 1;
+  int fits = 0, too_many = forecast.largest_without_problem(kMostBatch) + 1;
   // The bytes of a step are nearly base + slope * batch, so each guess is where the line through the last two plans
   // meets the limit.
   double batch_before = 0, bytes_before = 0;
   // A run compiles the kernels of one batch: what the search compiles beyond the first guess's is not the run's.
   size_t process = 0;
-  for (int guess = StepForecast::kLineTo; too_many - fits > 1;) {
+  for (int guess = std::min(StepForecast::kLineTo, too_many - 1); too_many - fits > 1;) {
     options.batch = guess;
     add_step(plan,
              options.recompute == Recompute::off ? forecast.plain(guess, true) : forecast.recomputed(guess, 0, true));

@@ -30,6 +30,17 @@ size_t StepForecast::values(int batch) const {
   return value_bytes(traced(batch));
 }
 
+std::string StepForecast::problem(int batch) const {
+  return size_problem(traced(batch));
+}
+
+int StepForecast::largest_without_problem(int limit) const {
+  int takes = 0, too_many = limit + 1;
+  for (int guess = limit; too_many - takes > 1; guess = takes + (too_many - takes) / 2)
+    (problem(guess).empty() ? takes : too_many) = guess;
+  return takes;
+}
+
 size_t StepForecast::line(int batch) {
   if (!has_line_) {
     line_from_ = double(plain(kLineFrom, false).workspace);
