@@ -6,7 +6,6 @@
 // Without a card it says so and has nothing to do. On the emulator it only rehearses: give it --batch 1 and --only.
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <utility>
@@ -14,8 +13,10 @@
 
 #include "bench/card.h"
 #include "bench/kernel_cases.h"
+#include "bench/numbers.h"
 #include "nn/architecture.h"
 #include "runtime/device.h"
+#include "runtime/error.h"
 
 namespace doppel::bench {
 namespace {
@@ -117,13 +118,13 @@ int main_program(int argc, char** argv) {
     else if (key == "--only")
       o.only = argv[i];
     else if (key == "--batch")
-      o.batch = std::atoi(argv[i]);
+      o.batch = parse_batch(argv[i]);
     else if (key == "--seconds")
-      o.seconds = std::atof(argv[i]);
+      o.seconds = parse_seconds(argv[i]);
     else
       return usage();
   }
-  if ((o.device != "cuda" && o.device != "emulator") || o.batch < 1 ||
+  if ((o.device != "cuda" && o.device != "emulator") ||
       (!o.precision.empty() && o.precision != "bf16" && o.precision != "fp32"))
     return usage();
   if (!o.arch.empty()) architecture(o.arch);
@@ -154,6 +155,9 @@ int main_program(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return doppel::bench::main_program(argc, argv);
+  } catch (const doppel::UsageError& e) {
+    std::fprintf(stderr, "bench_kernels: %s\n", e.what());
+    return 2;
   } catch (const std::exception& e) {
     std::fprintf(stderr, "bench_kernels: %s\n", e.what());
     return 1;
