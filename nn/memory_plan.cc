@@ -6,6 +6,7 @@
 #include "nn/preview.h"
 #include "nn/step_forecast.h"
 #include "runtime/error.h"
+#include "runtime/host_memory.h"
 
 namespace doppel {
 namespace {
@@ -16,9 +17,18 @@ FacePlacement placed(FaceSets faces, const StepOptions& options, size_t budget) 
   return place_faces(faces, options.batch, options.arch.warp.face_size, options.stream.device);
 }
 
+// Planning asks oneDNN for kernels, which ends the process where it gets no memory for their code.
+void check_room_to_plan() {
+  const uint64_t room = process_limit_room(), least = MemoryPlan{}.spare;
+  if (room < least)
+    throw OutOfMemory("out of memory: the process's limit leaves " + mib_text(room) + ", and even a plan takes up to " +
+                      mib_text(least) + "; raise the limit (ulimit -v, ulimit -d)");
+}
+
 // All but the step itself, with all face sets streaming that can.
 MemoryPlan around(const StepOptions& options, const std::shared_ptr<ParameterLayout>& layout, const FaceSets& faces,
                   int preview_rows) {
+  check_room_to_plan();
   const size_t arena = layout->elements * sizeof(float);
   MemoryPlan plan;
   plan.parameters = plan.gradients = arena;

@@ -49,7 +49,7 @@ struct MemoryPlan {
 // options.recompute says: sets rather stream than that values are computed again. The device's part of the face sets
 // takes what the rest leaves of `limit` and no more than their own budget; what does not fit into it streams. Throws
 // UsageError, which names --batch, for a batch of more pixels than the kernels count. A step on a card can be planned
-// in a build without CUDA.
+// in a build without CUDA. Throws OutOfMemory where the process may not have the memory that planning takes.
 MemoryPlan plan_memory(const StepOptions& options, const FaceSets& faces, int preview_rows, size_t limit = SIZE_MAX);
 
 // The largest batch (samples per person, at most kMostBatch and what the kernels count) whose plan needs at most

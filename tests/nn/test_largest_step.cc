@@ -1,5 +1,9 @@
 // The largest step that a plan may name: every launch of it is one that a card takes.
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
+#include <fstream>
 
 #include "kernels/emulator/emulator.h"
 #include "kernels/emulator/faults.h"
@@ -72,4 +76,27 @@ TEST_CASE("the largest batch that a plan names is one that a card launches", "[p
       CHECK_THAT(e.what(), Catch::EndsWith("at most --batch " + std::to_string(largest)));
     }
   }
+}
+
+// oneDNN ends the process where it gets no memory for a kernel's code.
+TEST_CASE("a process that may not have the memory to plan is told so, and lives", "[plan]") {
+  StepOptions options = options_of("lite", 2, DType::f32);
+  options.stream.device = Device::cpu;
+  options.batch = 1;
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_AS, &before) == 0);
+  std::ifstream statm("/proc/self/statm");
+  uint64_t pages = 0;
+  statm >> pages;
+  rlimit little = before;
+  little.rlim_cur = pages * uint64_t(sysconf(_SC_PAGESIZE)) + (uint64_t(64) << 20);
+  REQUIRE(setrlimit(RLIMIT_AS, &little) == 0);
+  std::string said;
+  try {
+    plan_memory(options, {}, 0);
+  } catch (const OutOfMemory& e) {
+    said = e.what();
+  }
+  REQUIRE(setrlimit(RLIMIT_AS, &before) == 0);
+  CHECK_THAT(said, Catch::Contains("ulimit -v"));
 }
