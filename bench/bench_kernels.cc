@@ -9,12 +9,13 @@
 // only rehearses: give it --batch 1 and --only.
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
+#include <cstring>
 #include <string>
 #include <vector>
 
 #include "bench/card.h"
 #include "bench/kernel_cases.h"
+#include "bench/numbers.h"
 #include "nn/architecture.h"
 #include "runtime/device.h"
 #include "runtime/error.h"
@@ -165,17 +166,21 @@ int main_program(int argc, char** argv) {
       o.precision = argv[i];
     else if (key == "--only")
       o.only = argv[i];
-    else if (key == "--batch" && std::atoi(argv[i]) > 0)
-      o.batch = std::atoi(argv[i]);
+    else if (key == "--batch")
+      o.batch = parse_batch(argv[i]);
     else if (key == "--seconds")
-      o.seconds = std::atof(argv[i]);
+      o.seconds = parse_seconds(argv[i]);
     else
       return usage();
   }
   if ((o.device != "cuda" && o.device != "emulator") ||
       (!o.precision.empty() && o.precision != "bf16" && o.precision != "fp32"))
     return usage();
-  if (!o.arch.empty() && o.arch != kDf) architecture(o.arch);
+  if (!o.arch.empty() && o.arch != kDf) try {
+      architecture(o.arch);
+    } catch (const UsageError& e) {
+      throw UsageError(std::string(e.what()) + "; here also " + kDf);
+    }
   if (const std::string problem = o.device == "cuda" ? card_problem() : ""; !problem.empty()) {
     std::fprintf(stderr, "bench_kernels: no card to measure on: %s\n", problem.c_str());
     if (o.json) std::printf("[]\n");
@@ -202,7 +207,7 @@ int main(int argc, char** argv) {
   try {
     return doppel::bench::main_program(argc, argv);
   } catch (const doppel::UsageError& e) {
-    std::fprintf(stderr, "bench_kernels: %s; here also df-ud256\n", e.what());
+    std::fprintf(stderr, "bench_kernels: %s\n", e.what());
     return 2;
   } catch (const std::exception& e) {
     std::fprintf(stderr, "bench_kernels: %s\n", e.what());

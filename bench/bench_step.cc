@@ -16,13 +16,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "bench/card.h"
+#include "bench/numbers.h"
 #include "bench/step_case.h"
 #include "nn/architecture.h"
 #include "nn/preview.h"
@@ -215,9 +215,9 @@ int main_program(int argc, char** argv) {
     } else if (key == "--kernel-cache" && has_value) {
       o.kernel_cache = argv[++i];
     } else if (key == "--batch" && has_value) {
-      o.batch = std::atoi(argv[++i]);
+      o.batch = parse_batch(argv[++i]);
     } else if (key == "--seconds" && has_value) {
-      o.seconds = std::atof(argv[++i]);
+      o.seconds = parse_seconds(argv[++i]);
     } else {
       return usage();
     }

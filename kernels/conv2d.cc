@@ -2,6 +2,7 @@
 #include "kernels/conv2d.h"
 
 #include <algorithm>
+#include <limits>
 #include <stdexcept>
 #include <string>
 
@@ -61,6 +62,20 @@ void check(const Conv2d& c, const Epilogue& e) {
           "the strides must keep the groups' weights apart", c);
 }
 
+std::string size_problem(const Conv2d& conv) {
+  constexpr int64_t kMost = std::numeric_limits<int>::max() / 2;
+  const int64_t in = int64_t(conv.h) * conv.w, out = int64_t(conv.out_h()) * conv.out_w();
+  if (in * std::max(conv.n, conv.c) <= kMost && out * std::max(conv.n, conv.k) <= kMost &&
+      conv.weights() / conv.k <= kMost)
+    return "";
+  return "conv2d: " + std::to_string(conv.n) + " pictures of " + std::to_string(conv.h) + " x " +
+         std::to_string(conv.w) + " are more pixels, or elements of a picture, than kernels count";
+}
+
+void check_size(const Conv2d& conv) {
+  if (const std::string problem = size_problem(conv); !problem.empty()) throw std::invalid_argument(problem);
+}
+
 namespace {
 
 // oneDNN and cuDNN take one group after the other; so does the backward epilogue that goes with them.
@@ -96,6 +111,7 @@ void* at(void* base, int64_t elements, DType type) {
 DOPPEL_BACKENDS(conv2d_workspace)
 ConvWorkspace conv2d_workspace(const Conv2d& conv, const Epilogue& epilogue, Stream stream) {
   check(conv, epilogue);
+  check_size(conv);
   return workspace_by_choice(conv.kernels, stream, [&](Stream on, const KernelChoices& kernels) {
     Conv2d chosen = one_by_one(conv, on) ? one_group(conv) : conv;
     chosen.kernels = kernels;

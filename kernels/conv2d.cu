@@ -7,7 +7,6 @@
 //   conv2d_epilogue.cu  the backward epilogue, any shape
 #include "kernels/conv2d.h"
 
-#include <limits>
 #include <stdexcept>
 #include <string>
 
@@ -21,15 +20,6 @@
 
 namespace doppel::DOPPEL_BACKEND {
 namespace {
-
-// The kernels number pixels, and the elements of one picture, with int, and look a filter's size beyond the last.
-void check_size(const Conv2d& conv) {
-  constexpr int64_t kMost = std::numeric_limits<int>::max() / 2;
-  const int64_t in = int64_t(conv.h) * conv.w, out = int64_t(conv.out_h()) * conv.out_w();
-  if (in * std::max(conv.n, conv.c) > kMost || out * std::max(conv.n, conv.k) > kMost ||
-      conv.weights() / conv.k > kMost)
-    throw std::invalid_argument("conv2d: more pixels or elements of a picture than CUDA kernels count");
-}
 
 enum class Family { ends, mma, wgmma, simt };
 

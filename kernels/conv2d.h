@@ -17,16 +17,17 @@
 // g begin g times a stride behind those of group 0. Sizes below, and N, are one group's.
 //
 // CPU: oneDNN's convolutions and matrix products. CUDA and emulator: hand-written kernels, chosen in kernels/conv2d.cu;
-// they count pixels and one picture's elements as int, and bf16 tensors with c and k multiples of 8 must lie at
-// multiples of 16 bytes, each group's; else they throw std::invalid_argument. On every backend sums have a fixed order
-// that depends on the shapes and the chosen kernel alone, so that the same inputs give the same bits. CPU and cuDNN:
-// one group after the other; the kernels here take all in one launch, each sum as in a launch of its own group.
+// bf16 tensors with c and k multiples of 8 must lie at multiples of 16 bytes there, each group's; else they throw
+// std::invalid_argument. On every backend sums have a fixed order that depends on the shapes and the chosen kernel
+// alone, so that the same inputs give the same bits. CPU and cuDNN: one group after the other; the kernels here take
+// all in one launch, each sum as in a launch of its own group.
 //
 // Every launcher writes (=) its outputs; none adds (+=). Outputs must not overlap inputs, except where said.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "kernels/activation.h"
@@ -82,7 +83,14 @@ Conv2d one_group(Conv2d conv);
 // for the shuffle, groups whose weights or biases overlap).
 void check(const Conv2d& conv, const Epilogue& epilogue);
 
+// "", or why no launcher takes so much at once: kernels number the pixels of a group, and the elements of one picture,
+// with int (oneDNN's too), and look a filter's size beyond the last.
+std::string size_problem(const Conv2d& conv);
+// Throws std::invalid_argument with it.
+void check_size(const Conv2d& conv);
+
 // Bytes of scratch memory that the four launchers below need at `workspace` (64-byte aligned; contents are lost).
+// Throws std::invalid_argument as check() and check_size().
 struct ConvWorkspace {
   size_t fprop = 0, backward_epilogue = 0, dgrad = 0, wgrad = 0;
 };

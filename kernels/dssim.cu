@@ -21,18 +21,32 @@ struct Taps {
 struct Sizes {
   int h, w, c;       // of a picture
   int out_h, out_w;  // positions of the window
+  int64_t planes;    // of all pictures: one of each channel
   float c1, c2;      // k1^2, k2^2
+
+  // Elements of one of the three maps of derivatives, which lie plane by plane: [3][planes][out_h][out_w].
+  DOPPEL_BOTH int64_t map() const { return planes * out_h * out_w; }
 };
 
-// A plane is one channel of one picture. Derivatives lie plane by plane: [3][n c][out_h][out_w].
+// A kernel's output of `width` x `height` per plane in tiles. The tiles of all planes follow each other along x: the
+// grid takes no more than 65535 blocks along y and z, and a batch may have more planes.
+struct Tiling {
+  int across, down;
+
+  DOPPEL_BOTH Tiling(int width, int height)
+      : across((width + kTileW - 1) / kTileW), down((height + kTileH - 1) / kTileH) {}
+  DOPPEL_BOTH int of_plane() const { return across * down; }
+};
 struct Tile {
   int x, y;            // of the first output
-  int64_t image;       // index of the plane's first element in a picture [N,H,W,C]
+  int64_t n;           // the picture
+  int64_t image;       // index of the plane's first element in the pictures [N,H,W,C]
   int64_t derivative;  // index of the plane's first element in a map of derivatives
 };
-__device__ __forceinline__ Tile this_tile(const Sizes& s) {
-  const int64_t plane = blockIdx.z, n = plane / s.c;
-  return {int(blockIdx.x) * kTileW, int(blockIdx.y) * kTileH, n * s.h * s.w * s.c + plane % s.c,
+__device__ __forceinline__ Tile this_tile(const Sizes& s, const Tiling& t) {
+  const int block = int(blockIdx.x), tile = block % t.of_plane();
+  const int64_t plane = block / t.of_plane(), n = plane / s.c;
+  return {tile % t.across * kTileW, tile / t.across * kTileH, n, n * s.h * s.w * s.c + plane % s.c,
           plane * s.out_h * s.out_w};
 }
 
@@ -46,7 +60,7 @@ DOPPEL_GLOBAL((kThreads), dssim_forward, double* partial, float* derivatives, co
   DOPPEL_SHARED(float, ys, [kInH][kInW]);
   DOPPEL_SHARED(float, ts, [kInH][kInW]);
   DOPPEL_SHARED(float, rows, [kMaps][kInH][kTileW]);
-  const Tile tile = this_tile(s);
+  const Tile tile = this_tile(s, {s.out_w, s.out_h});
   const int thread = int(threadIdx.x);
 
   // Beyond the picture 0: no position that counts reads it.
@@ -79,7 +93,7 @@ DOPPEL_GLOBAL((kThreads), dssim_forward, double* partial, float* derivatives, co
   }
   __syncthreads();
 
-  const int64_t map = int64_t(gridDim.z) * s.out_h * s.out_w;
+  const int64_t map = s.map();
   constexpr int kHalf = (Window - 1) / 2;
   double sum = 0;
   for (int k = thread; k < kTileH * kTileW; k += kThreads) {
@@ -90,7 +104,7 @@ DOPPEL_GLOBAL((kThreads), dssim_forward, double* partial, float* derivatives, co
     for (int tap = 0; tap < Window; ++tap)
 #pragma unroll
       for (int q = 0; q < kMaps; ++q) m[q] += taps.v[tap] * rows[q][i + tap][j];
-    const float w = position_weight(mask, shape, blockIdx.z / unsigned(s.c), row + kHalf, column + kHalf);
+    const float w = position_weight(mask, shape, tile.n, row + kHalf, column + kHalf);
     sum += double(w * (1 - ssim(m[0], m[1], m[2], m[3], m[4], s.c1, s.c2)));
     float* out = derivatives + tile.derivative + int64_t(row) * s.out_w + column;
     out[0] = w * m[0];
@@ -98,7 +112,7 @@ DOPPEL_GLOBAL((kThreads), dssim_forward, double* partial, float* derivatives, co
     out[2 * map] = w * m[4];
   }
   sum = block_sum<kThreads>(sum);
-  if (thread == 0) partial[(int64_t(blockIdx.z) * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x] = sum;
+  if (thread == 0) partial[blockIdx.x] = sum;
 }
 
 // dy of a tile of pixels: scale (G'd0 + 2 y G'd1 + t G'd2) for the derivatives d and the transposed blur G', which is
@@ -109,9 +123,9 @@ DOPPEL_GLOBAL((kThreads), dssim_backward, float* dy, const float* derivatives, c
   constexpr int kHalo = Window - 1, kInW = kTileW + kHalo, kInH = kTileH + kHalo;
   DOPPEL_SHARED(float, in, [kDerivatives][kInH][kInW]);
   DOPPEL_SHARED(float, rows, [kDerivatives][kInH][kTileW]);
-  const Tile tile = this_tile(s);
+  const Tile tile = this_tile(s, {s.w, s.h});
   const int thread = int(threadIdx.x);
-  const int64_t map = int64_t(gridDim.z) * s.out_h * s.out_w;
+  const int64_t map = s.map();
 
   // The positions whose window covers a pixel of the tile; there are none outside the map.
   for (int k = thread; k < kInH * kInW; k += kThreads) {
@@ -158,15 +172,16 @@ DOPPEL_GLOBAL((kThreads), dssim_mean, float* loss, const double* partial, int64_
 
 // ---- launchers ------------------------------------------------------------------------------------------------------
 
-Geometry tiles(int h, int w, const LossShape& shape) {
-  return {{blocks_for(w, kTileW), blocks_for(h, kTileH), unsigned(shape.n * shape.c)}, kThreads};
+Sizes sizes_of(const LossShape& shape, const Dssim& d) {
+  return {shape.h,     shape.w,    shape.c, shape.h - d.window + 1, shape.w - d.window + 1, int64_t(shape.n) * shape.c,
+          d.k1 * d.k1, d.k2 * d.k2};
 }
-int64_t parts_of(const LossShape& shape, const Dssim& d) {
-  const dim3 grid = tiles(shape.h - d.window + 1, shape.w - d.window + 1, shape).grid;
-  return int64_t(grid.x) * grid.y * grid.z;
+// Blocks of dssim_forward, each of which leaves a partial sum.
+int64_t parts_of(const Sizes& s) {
+  return s.planes * Tiling(s.out_w, s.out_h).of_plane();
 }
-int64_t positions(const LossShape& shape, const Dssim& d) {
-  return int64_t(shape.n) * shape.c * (shape.h - d.window + 1) * (shape.w - d.window + 1);
+Geometry geometry(const Sizes& s, const Tiling& t) {
+  return {unsigned(s.planes * t.of_plane()), kThreads};
 }
 
 // One window of `scales`; all but the first add to the loss.
@@ -174,17 +189,17 @@ template <int Window>
 void launch_dssim(float* loss, float* dy, const float* y, const float* t, const float* mask, const LossShape& shape,
                   const Dssim& d, int scales, bool first, float weight, bool accumulate, void* workspace,
                   Stream stream) {
-  const Sizes s{shape.h, shape.w, shape.c, shape.h - Window + 1, shape.w - Window + 1, d.k1 * d.k1, d.k2 * d.k2};
+  const Sizes s = sizes_of(shape, d);
   Taps taps{};
   dssim_taps(taps.v, d);
-  const int64_t parts = parts_of(shape, d);
-  const double mean = 0.5 / double(positions(shape, d)) / scales;
+  const int64_t parts = parts_of(s);
+  const double mean = 0.5 / double(s.map()) / scales;
   double* partial = static_cast<double*>(workspace);
   float* derivatives = reinterpret_cast<float*>(partial + parts);
   DOPPEL_KERNEL(dssim_forward<Window>)
-      .launch(tiles(s.out_h, s.out_w, shape), partial, derivatives, y, t, mask, shape, s, taps, stream);
+      .launch(geometry(s, {s.out_w, s.out_h}), partial, derivatives, y, t, mask, shape, s, taps, stream);
   DOPPEL_KERNEL(dssim_backward<Window>)
-      .launch(tiles(s.h, s.w, shape), dy, derivatives, y, t, s, taps, float(-mean * double(weight)),
+      .launch(geometry(s, {s.w, s.h}), dy, derivatives, y, t, s, taps, float(-mean * double(weight)),
               accumulate || !first, stream);
   DOPPEL_KERNEL(dssim_mean).launch({1, kThreads}, loss, partial, parts, mean, !first, stream);
 }
@@ -203,9 +218,8 @@ void with_window(int window, Body&& body) {
 size_t dssim_workspace(const LossShape& shape, const DssimScales& scales, Stream) {
   size_t bytes = 0;
   for (int i = 0; i < scales.count; ++i) {
-    const Dssim& d = scales.scale[i];
-    bytes = std::max(bytes, size_t(parts_of(shape, d)) * sizeof(double) +
-                                size_t(positions(shape, d)) * kDerivatives * sizeof(float));
+    const Sizes s = sizes_of(shape, scales.scale[i]);
+    bytes = std::max(bytes, size_t(parts_of(s)) * sizeof(double) + size_t(s.map()) * kDerivatives * sizeof(float));
   }
   return bytes;
 }

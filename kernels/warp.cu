@@ -87,12 +87,19 @@ __device__ __forceinline__ void sample_face(float (&colour)[3], const uint8_t* f
   for (int c = 0; c < 3; ++c) colour[c] = ((tap[0][c] + tap[1][c]) + (tap[2][c] + tap[3][c])) * (1.f / (4 * 255));
 }
 
-// blockIdx.y: the sample; blockIdx.x: its kPixels pixels of the input and the target.
+// Blocks of a sample, kPixels pixels of the input and the target each.
+DOPPEL_BOTH int parts_of(const Warp& w) {
+  return (w.out_size * w.out_size + kPixels - 1) / kPixels;
+}
+
+// blockIdx.x: the sample and its part. (The grid takes no more than 65535 blocks along y, and a batch may have more
+// samples.)
 template <typename T>
 DOPPEL_GLOBAL((kThreads), warp_kernel, T* input, float* target, WarpFaces faces, const StepState* state, Warp w) {
   DOPPEL_SHARED(DrawnMemory, memory, [1]);
   Drawn& drawn = *static_cast<Drawn*>(static_cast<void*>(memory));
-  const uint32_t number = blockIdx.y, person = number / uint32_t(w.batch);
+  const int parts = parts_of(w);
+  const uint32_t number = blockIdx.x / uint32_t(parts), person = number / uint32_t(w.batch);
   if (warp() == 0) draw(drawn, w, state->seed, state->step, number, faces.faces[person]);
   __syncthreads();
 
@@ -101,7 +108,8 @@ DOPPEL_GLOBAL((kThreads), warp_kernel, T* input, float* target, WarpFaces faces,
   const uint8_t* face = find_face(faces, w, state->step, number, s.face);
   const float shift[3] = {faces.shift[person][0], faces.shift[person][1], faces.shift[person][2]};
   const float cell = float(t) / (kWarpNodes - 1);
-  const int begin = int(blockIdx.x) * kPixels, end = begin + kPixels < pixels ? begin + kPixels : pixels;
+  const int begin = int(blockIdx.x % uint32_t(parts)) * kPixels,
+            end = begin + kPixels < pixels ? begin + kPixels : pixels;
   for (int pixel = begin + int(threadIdx.x); pixel < end; pixel += kThreads) {
     const int y = pixel / t, x = pixel % t;
     float in[3], out[3];
@@ -120,8 +128,7 @@ DOPPEL_GLOBAL((kThreads), warp_kernel, T* input, float* target, WarpFaces faces,
 template <typename T>
 void launch_warp(void* input, float* target, const WarpFaces& faces, const StepState* state, const Warp& w,
                  Stream stream) {
-  const Geometry geometry{{blocks_for(int64_t(w.out_size) * w.out_size, kPixels), unsigned(w.people * w.batch)},
-                          kThreads};
+  const Geometry geometry{unsigned(int64_t(w.people) * w.batch * parts_of(w)), kThreads};
   DOPPEL_KERNEL(warp_kernel<T>).launch(geometry, static_cast<T*>(input), target, faces, state, w, stream);
 }
 

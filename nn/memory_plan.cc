@@ -5,6 +5,8 @@
 
 #include "nn/preview.h"
 #include "nn/step_forecast.h"
+#include "runtime/error.h"
+#include "runtime/host_memory.h"
 
 namespace doppel {
 namespace {
@@ -25,9 +27,18 @@ int first_batch_beyond(const FaceSets& faces, StepOptions options) {
   return beyond;
 }
 
+// Planning asks oneDNN for kernels, which ends the process where it gets no memory for their code.
+void check_room_to_plan() {
+  const uint64_t room = process_limit_room(), least = MemoryPlan{}.spare;
+  if (room < least)
+    throw OutOfMemory("out of memory: the process's limit leaves " + mib_text(room) + ", and even a plan takes up to " +
+                      mib_text(least) + "; raise the limit (ulimit -v, ulimit -d)");
+}
+
 // All but the step itself, with all face sets streaming that can.
 MemoryPlan around(const StepOptions& options, const std::shared_ptr<ParameterLayout>& layout, const FaceSets& faces,
                   int preview_rows) {
+  check_room_to_plan();
   const size_t arena = layout->elements * sizeof(float);
   MemoryPlan plan;
   plan.parameters = plan.gradients = arena;
@@ -54,10 +65,18 @@ void add_step(MemoryPlan& plan, const StepBytes& bytes) {
   plan.process = resident_memory();  // the kernels that planning compiled are part of it now
 }
 
+void check_size(const StepForecast& forecast, int batch) {
+  const std::string problem = forecast.problem(batch);
+  if (problem.empty()) return;
+  throw UsageError("--batch " + std::to_string(batch) + ": " + problem + "; give at most --batch " +
+                   std::to_string(forecast.largest_without_problem(kMostBatch)));
+}
+
 // The step, with what is computed again where options.recompute says so.
 void add_chosen_step(MemoryPlan& plan, const StepOptions& options, const std::shared_ptr<ParameterLayout>& layout,
                      size_t limit) {
   StepForecast forecast(options, layout);
+  check_size(forecast, options.batch);
   const size_t process = plan.process;
   plan.activations = forecast.values(options.batch);
   const StepBytes plain = forecast.plain(options.batch, plan.device() > limit);
@@ -111,7 +130,8 @@ int largest_batch(StepOptions options, const FaceSets& faces, int preview_rows, 
   const auto layout = declare_parameters(options.arch, options.people);
   MemoryPlan plan = around(options, layout, faces, preview_rows);
   StepForecast forecast(options, layout);
-  int fits = 0, too_many = first_batch_beyond(faces, options);
+  int fits = 0,
+      too_many = std::min(first_batch_beyond(faces, options), forecast.largest_without_problem(kMostBatch) + 1);
   // The bytes of a step are nearly base + slope * batch, so each guess is where the line through the last two plans
   // meets the limit.
   double batch_before = 0, bytes_before = 0;

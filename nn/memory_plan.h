@@ -47,12 +47,14 @@ struct MemoryPlan {
 // them). Where the values alone are beyond `limit`, the workspace of a large batch is foreseen from smaller ones
 // instead, so that a batch far beyond the machine is judged as fast as a small one. Chooses what is computed again, as
 // options.recompute says: sets rather stream than that values are computed again. The device's part of the face sets
-// takes what the rest leaves of `limit` and no more than their own budget; what does not fit into it streams.
+// takes what the rest leaves of `limit` and no more than their own budget; what does not fit into it streams. Throws
+// UsageError, which names --batch, for a batch of more pixels than the kernels count. A step on a card can be planned
+// in a build without CUDA. Throws OutOfMemory where the process may not have the memory that planning takes.
 MemoryPlan plan_memory(const StepOptions& options, const FaceSets& faces, int preview_rows, size_t limit = SIZE_MAX);
 
-// The largest batch (samples per person, at most kMostBatch) whose plan needs at most `limit` of the steps' device; 0
-// when not even 1 does. On a device that is not the host all face sets may stream for it, within their budget. Unless
-// options.recompute is off, steps may compute as much again as makes them smallest.
+// The largest batch (samples per person, at most kMostBatch and what the kernels count) whose plan needs at most
+// `limit` of the steps' device; 0 when not even 1 does. On a device that is not the host all face sets may stream for
+// it, within their budget. Unless options.recompute is off, steps may compute as much again as makes them smallest.
 constexpr int kMostBatch = 1 << 20;
 int largest_batch(StepOptions options, const FaceSets& faces, int preview_rows, size_t limit);
 

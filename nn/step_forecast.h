@@ -26,6 +26,10 @@ class StepForecast {
 
   // The values alone; asks no kernel.
   size_t values(int batch) const;
+  // "", or why a step of that batch cannot run however much memory there is: size_problem() of runtime/plan.h.
+  std::string problem(int batch) const;
+  // The largest batch up to `limit` that has none; 0 when all have.
+  int largest_without_problem(int limit) const;
   // With nothing computed again.
   StepBytes plain(int batch, bool foreseen);
   // With what choose_recomputation() of runtime/recompute.h gives up for that limit of the arena.

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <fstream>
+#include <iterator>
 #include <string>
 
 #include "kernels/emulator/emulator.h"
@@ -14,16 +15,10 @@
 #include "kernels/emulator/recording.h"
 #include "runtime/card/card.h"
 #include "runtime/error.h"
+#include "runtime/host_memory.h"
 
 namespace doppel {
 namespace {
-
-// The first number in a file of /proc or /sys; `otherwise` when there is none ("max", or no such file).
-uint64_t read_number(const char* path, uint64_t otherwise) {
-  std::ifstream file(path);
-  uint64_t value = 0;
-  return file >> value ? value : otherwise;
-}
 
 std::atomic<uint64_t> allocations{0};
 
@@ -94,10 +89,9 @@ size_t available_memory() {
     if (key == "MemAvailable:") available = kib * 1024;
     std::getline(meminfo, unit);
   }
-  const uint64_t limit = read_number("/sys/fs/cgroup/memory.max", UINT64_MAX);
-  const uint64_t used = read_number("/sys/fs/cgroup/memory.current", 0);
-  if (limit != UINT64_MAX) available = std::min(available, limit > used ? limit - used : 0);
-  return size_t(available);
+  std::ifstream file("/proc/self/cgroup");
+  const std::string groups{std::istreambuf_iterator<char>(file), {}};
+  return size_t(std::min({available, control_group_room(groups, "/sys/fs/cgroup"), process_limit_room()}));
 }
 
 size_t resident_memory() {

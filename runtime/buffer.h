@@ -50,8 +50,8 @@ class Buffer {
 // none after its first step.
 uint64_t device_allocations();
 
-// Memory that a new buffer may take without the machine running out: what the system calls available, and what the
-// process's control group still allows, whichever is less.
+// Memory that a new buffer may take without the machine running out: the least of what the system calls available, what
+// the process's control groups still allow, and what its own limits do (runtime/host_memory.h).
 size_t available_memory();
 
 // What the process holds now (resident set), in bytes.

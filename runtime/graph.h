@@ -51,6 +51,8 @@ class Operator {
   virtual std::string name() const = 0;
   virtual void run(const Arguments& arguments) const = 0;
   virtual size_t workspace(Stream) const { return 0; }
+  // "", or why no kernel takes shapes as large; workspace() then throws std::invalid_argument. Asks no kernel.
+  virtual std::string size_problem() const { return {}; }
   // Multiplications and additions of convolutions and matrix products; everything else counts as 0.
   virtual double flops() const { return 0; }
   // What was fused into this node, for people: "bias, leaky ReLU". Empty when nothing was.

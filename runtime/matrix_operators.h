@@ -18,6 +18,7 @@ class ConvProduct : public Operator {
  public:
   ConvProduct(const Conv2d& conv, const Epilogue& epilogue) : conv_(conv), epilogue_(epilogue) {}
   double flops() const override { return conv_.flops(); }
+  std::string size_problem() const override { return doppel::size_problem(conv_); }
   std::string product() const override { return describe(conv_, epilogue_, kPass); }
   std::vector<KernelChoice> choices(Stream stream) const override { return conv2d_choices(conv_, kPass, stream); }
   KernelChoice choice() const override { return conv_.kernels[kPass]; }

@@ -114,4 +114,10 @@ size_t value_bytes(const Graph& graph) {
   return place(arena.ranges);
 }
 
+std::string size_problem(const Graph& graph) {
+  for (const Node& node : graph.nodes)
+    if (std::string problem = node.op->size_problem(); !problem.empty()) return problem;
+  return "";
+}
+
 }  // namespace doppel

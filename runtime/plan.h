@@ -44,4 +44,7 @@ Plan make_plan(const Graph& graph, Stream stream);
 // kernel is compiled for it, and it is never more than a plan needs (but for a few bytes of bad luck in placing).
 size_t value_bytes(const Graph& graph);
 
+// "", or why a node's kernels do not take so large a shape (Operator::size_problem).
+std::string size_problem(const Graph& graph);
+
 }  // namespace doppel

@@ -34,7 +34,7 @@ struct PlanCommand {
 
 // A card need not be there when its memory is given.
 Device device_of(const PlanCommand& c) {
-  if (!c.device.starts_with("cuda") || !built_for_cards()) return choose_device(c.device);
+  if (!c.device.starts_with("cuda")) return choose_device(c.device);
   if (!c.memory.empty()) return Device::cuda;
   try {
     return choose_device(c.device);

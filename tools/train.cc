@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <map>
+#include <new>
 #include <optional>
 
 #include "kernels/device_error.h"
@@ -121,7 +122,8 @@ MemoryPlan check_memory(const TrainCommand& c, const ModelDescription& m, Device
     throw Error("--batch " + std::to_string(m.batch) + " needs more memory than the " + mib_text(there) + " there are" +
                 (card ? " on the card; " : "; ") +
                 (fits > 0 ? "--batch " + std::to_string(fits) + " would fit"
-                          : "not even --batch 1 fits: use fewer people or faces, or --arch lite"));
+                          : "not even --batch 1 fits: use fewer people or faces" +
+                                std::string(m.architecture == "lite" ? "" : ", or --arch lite")));
   }
   if (plan.host() > host)
     throw Error("beside the card " + mib_text(plan.host()) + " of memory are needed, and there are " + mib_text(host) +
@@ -133,8 +135,18 @@ MemoryPlan check_memory(const TrainCommand& c, const ModelDescription& m, Device
   return plan;
 }
 
+// A picture to look at: that it cannot be made is told, and no failure of the training. One of the device is.
 void write_preview(const std::string& folder, Trainer& trainer) {
-  write_file((fs::path(folder) / "preview.png").string(), encode_png(trainer.preview()));
+  const std::string path = (fs::path(folder) / "preview.png").string();
+  try {
+    write_file(path, encode_png(trainer.preview()));
+  } catch (const DeviceError&) {
+    throw;
+  } catch (const Interrupted&) {
+    throw;
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "%s: there is no new preview: %s\n", path.c_str(), e.what());
+  }
 }
 
 std::string loss_note(const Trainer& t) {
@@ -171,6 +183,7 @@ void check_command(const TrainCommand& c) {
 struct Progressed {
   uint64_t done = 0;              // iterations whose losses are known
   std::optional<uint64_t> saved;  // the iteration that the model's folder holds
+  bool began = false;             // from here on the folder is written
 };
 
 void train(const TrainCommand& c, Progressed& at) {
@@ -210,6 +223,7 @@ void train(const TrainCommand& c, Progressed& at) {
 
   const int64_t samples = int64_t(model.batch) * int64_t(people.size());
   Progress progress("train", int64_t(end.iterations), "iterations", int64_t(model.iterations));
+  at.began = true;
   if (!resuming) {
     trainer.save(c.model);  // a whole checkpoint from the first moment on
     at.saved = model.iterations;
@@ -264,6 +278,13 @@ void run_training(const TrainCommand& c) {
                 std::to_string(at.done) + ": " + e.what() + stands());
   } catch (const OutOfMemory& e) {
     throw OutOfMemory(e.what() + stands());
+  } catch (const Interrupted&) {
+    throw;  // says it itself
+  } catch (const std::bad_alloc&) {
+    throw OutOfMemory("out of memory: use a smaller --batch, or close other programs" + stands());
+  } catch (const std::exception& e) {
+    if (!at.began) throw;
+    throw Error(e.what() + stands());
   }
 }
 

@@ -275,6 +275,23 @@ TEST_CASE("tuner: a product that the libraries do not have is told, and is ours"
   CHECK(g.nodes.front().op->choice().kernel != KernelKind::vendor);
 }
 
+TEST_CASE("tuner: libraries that are asked for where there is no card are told to be left out", "[tuner]") {
+  for (const Device device : {Device::cpu, Device::emulator}) {
+    Graph g = network();
+    std::vector<std::string> told;
+    Tuning tuning;
+    tuning.tell = [&](const std::string& line) { told.push_back(line); };
+    for (const Candidates candidates : {Candidates::untimed, Candidates::handwritten}) {
+      tuning.candidates = candidates;
+      CHECK(choose_kernels(g, {device}, tuning).timed == 0);
+      CHECK(told.empty());
+    }
+    tuning.candidates = Candidates::all;
+    CHECK(choose_kernels(g, {device}, tuning).timed == 0);
+    CHECK(told == std::vector<std::string>{"cuDNN and cuBLASLt are left out: they need a card"});
+  }
+}
+
 TEST_CASE("tuner: a file that is damaged or of another time is replaced", "[tuner]") {
   Bench bench;
   Graph first = network();

@@ -72,9 +72,23 @@ TEST_CASE("a disk that fills while training leaves the last checkpoint whole") {
   const auto before = snapshot(folder / "model");
   RunOptions full;
   full.largest_file = 1 << 20;
-  check_refused(train(folder / "model", "4"), folder / "model", full);
+  const std::string said = check_refused(train(folder / "model", "4"), folder / "model", full);
+  CHECK(contains(said, "holds iteration 2, the same command goes on from there"));
   CHECK(before == snapshot(folder / "model"));
+  CHECK(contains(check_refused(train(folder / "new", "4"), folder / "new", full), "holds no checkpoint yet"));
   CHECK(run_doppel(train(folder / "model", "4")).code == 0);
+}
+
+TEST_CASE("a preview that cannot be written is told, and the training is done") {
+  const TemporaryFolder folder;
+  copy_folder(stage().model, folder / "model");
+  fs::remove(folder / "model/preview.png");
+  fs::create_directories(folder / "model/preview.png/in the way");
+  const Outcome outcome = run_doppel(train(folder / "model", "4"));
+  CAPTURE(outcome.err);
+  CHECK(outcome.code == 0);
+  CHECK(contains(outcome.err, "model/preview.png: there is no new preview: "));
+  CHECK(contains(read_bytes(folder / "model/model.json"), "\"iterations\": 4"));
 }
 
 TEST_CASE("face sets for which there is room neither in memory nor on the disk are refused before they are loaded") {
@@ -144,13 +158,13 @@ TEST_CASE("wrong people are wrong usage") {
 TEST_CASE("more memory than there is, is said before the first step, with the batch that would fit") {
   const TemporaryFolder folder;
   const std::string said = check_refused({"train", "a=" + stage().a_faces, "b=" + stage().b_faces, "-o",
-                                          folder / "model", "--batch", "1000000", "--iterations", "1"},
-                                         "--batch 1000000");
-  const size_t at = said.find("--batch ", said.find("--batch 1000000") + 1);
+                                          folder / "model", "--batch", "100000", "--iterations", "1"},
+                                         "--batch 100000");
+  const size_t at = said.find("--batch ", said.find("--batch 100000") + 1);
   REQUIRE(at != std::string::npos);
   const long fits = std::atol(said.c_str() + at + 8);
   CHECK(fits >= 1);
-  CHECK(fits < 1000000);
+  CHECK(fits < 100000);
   CHECK(contains(said, "would fit"));
   CHECK_FALSE(fs::exists(folder / "model/model.json"));
 }

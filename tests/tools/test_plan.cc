@@ -1,8 +1,6 @@
 // doppel plan: the memory that training needs, and the batch that fits.
-#include <algorithm>
 #include <catch2/catch.hpp>
 
-#include "runtime/device.h"
 #include "runtime/json.h"
 #include "tools/program.h"
 
@@ -92,18 +90,9 @@ TEST_CASE("a plan that computes values again says what that costs") {
   CHECK(contains(wrong.err, "--recompute"));
 }
 
-TEST_CASE("a plan for a card needs no card, but a build with its kernels") {
-  const Outcome outcome = run_doppel(
-      {"plan", "--device", "cuda", "--memory", "8G", "--arch", "original", "--batch", "64", "--faces", "10", "--json"});
-  if (!doppel::built_for_cards()) {
-    CHECK(outcome.code == 1);
-    CHECK(outcome.out.empty());
-    CHECK(contains(outcome.err, "this build of doppel has no CUDA"));
-    CHECK(std::count(outcome.err.begin(), outcome.err.end(), '\n') == 1);
-    return;
-  }
-  REQUIRE(outcome.code == 0);
-  const doppel::Json j = doppel::Json::parse(outcome.out, "stdout");
+TEST_CASE("a plan for a card needs no card, nor a build with its kernels") {
+  const doppel::Json j =
+      plan({"--device", "cuda", "--memory", "8G", "--arch", "original", "--batch", "64", "--faces", "10"});
   CHECK(j.at("device").text() == "cuda");
   CHECK(j.at("precision").text() == "bf16");
   CHECK(j.at("fits").boolean());
@@ -113,6 +102,31 @@ TEST_CASE("a plan for a card needs no card, but a build with its kernels") {
       plan({"--device", "emulator", "--arch", "original", "--batch", "64", "--faces", "10", "--precision", "bf16"});
   CHECK(bytes(j, "activations") == bytes(emulated, "activations"));
   CHECK(bytes(j, "workspace") == bytes(emulated, "workspace"));
+
+  const Outcome outcome = run_doppel({"plan", "--device", "cuda:9"});
+  CAPTURE(outcome.err);
+  CHECK(outcome.code == 1);
+  CHECK(outcome.out.empty());
+  CHECK(contains(outcome.err, "--memory"));
+  CHECK(lines(outcome.err).size() == 1);
+}
+
+TEST_CASE("a batch that no kernel takes is wrong usage, however much memory there is") {
+  for (const char* device : {"cpu", "emulator", "cuda"}) {
+    const Outcome outcome =
+        run_doppel({"plan", "--people", "16", "--batch", "1048576", "--memory", "900T", "--device", device});
+    CAPTURE(device, outcome.err);
+    CHECK(outcome.code == 2);
+    CHECK(outcome.out.empty());
+    const auto said = lines(outcome.err);
+    REQUIRE(said.size() == 2);
+    CHECK(contains(said[0], "--batch 1048576: "));
+    CHECK(contains(said[0], "at most --batch 16383"));
+    CHECK(contains(said[1], "usage: doppel plan"));
+  }
+  const doppel::Json j = plan({"--people", "16", "--batch", "16383", "--memory", "900T", "--device", "cuda"});
+  CHECK(j.at("fits").boolean());
+  CHECK(j.at("largest_batch").number() == 16383);
 }
 
 TEST_CASE("a plan for too little memory says so") {
