@@ -17,6 +17,7 @@
 #include <filesystem>
 #include <new>
 #include <string>
+#include <type_traits>
 
 #include "bench/long_training.h"
 #include "runtime/error.h"
@@ -30,8 +31,9 @@ template <typename Number>
 Number number(const std::string& option, const std::string& text, Number least) {
   Number value{};
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size() || !(value >= least) || value > Number(1e15))
-    throw UsageError(option + " " + text + ": give a number, at least " + std::to_string(least));
+  bool right = parsed.ec == std::errc() && parsed.ptr == text.data() + text.size() && value >= least;
+  if constexpr (std::is_floating_point_v<Number>) right = right && value <= 1e15;
+  if (!right) throw UsageError(option + " " + text + ": give a number, at least " + std::to_string(least));
   return value;
 }
 

@@ -191,7 +191,8 @@ if [ $rehearse ]; then
   sanitized="[finish]"
 else
   # Beside the card only the processor, its yardstick; the emulator has its turn without a card.
-  check test_nn test_nn $patience parts.log env DOPPEL_TEST_BACKENDS=cpu,cuda "$build/tests/test_nn" "${catch[@]}" "$nn_tests"
+  check test_nn test_nn $patience parts.log env DOPPEL_TEST_BACKENDS=cpu,cuda "$build/tests/test_nn" "${catch[@]}" \
+    "$nn_tests~[self_check]~[tuner],every device that works*"
 fi
 for tool in memcheck racecheck synccheck; do sanitize $tool test_kernels "$sanitized"; done
 # The kernels' tests use managed memory, of which initcheck does not see what the host wrote; a training step has its own.
@@ -224,6 +225,8 @@ if [ $rehearse ]; then
   if needs bench_choices "$build/bench_kernels"; then
     part bench_choices 60 parts.log bench_choices.json "$build/bench_kernels" --device $device --arch lite \
       --precision bf16 --batch 1 --choices --only "decoder.out wgrad" --json
+  fi
+  if needs bench_df_ud "$build/bench_kernels"; then
     part bench_df_ud 60 parts.log bench_df_ud.json "$build/bench_kernels" --device $device --arch df-ud256 \
       --precision bf16 --batch 1 --only inter.dense1 --json
   fi
@@ -237,13 +240,15 @@ else
   if needs bench_kernels "$build/bench_kernels"; then
     part bench_kernels 70 parts.log bench_kernels.json "$build/bench_kernels" --seconds 0.02 --json
   fi
-  peer peers_lite 100 --device cuda --arch lite --precision bf16 --rounds 3 --seconds 1 --compile none
   if needs bench_choices "$build/bench_kernels"; then
     part bench_choices 50 parts.log bench_choices.json "$build/bench_kernels" --arch original --precision bf16 \
       --choices --seconds 0.01 --json
+  fi
+  if needs bench_df_ud "$build/bench_kernels"; then
     part bench_df_ud 50 parts.log bench_df_ud.json "$build/bench_kernels" --arch df-ud256 --precision bf16 \
       --seconds 0.02 --json
   fi
+  peer peers_lite 100 --device cuda --arch lite --precision bf16 --rounds 3 --seconds 1 --compile none
 fi
 
 # ---- report ----------------------------------------------------------------------------------------------------------

@@ -117,7 +117,8 @@ bool LongTraining::find_state() {
   if (found.settings != state_.settings)
     throw UsageError(o_.state + ": begun with other faces or settings, " + to_json(found.settings).dump() +
                      "; give the same, or another --state");
-  const bool resuming = model_exists(model_folder());
+  // Weights without a description are of a run that ended while it wrote its first checkpoint.
+  const bool resuming = std::filesystem::exists(std::filesystem::path(model_folder()) / "model.json");
   saved_ = resuming ? load_description(model_folder()).iterations : 0;
   // Points beyond the checkpoint are measured again.
   std::erase_if(found.points, [&](const TrainingPoint& p) { return p.iterations > saved_; });

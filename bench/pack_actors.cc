@@ -160,7 +160,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return e.get_exit_code() == 0 ? app.exit(e) : throw UsageError(e.what());
   }
-  const AtomicFile probe(o.output + ".probe");  // rendering takes minutes: find out now whether it can be written
+  { const AtomicFile probe(o.output); }  // rendering takes minutes: find out now whether it can be written
   FacePack faces = pack(o);
   write_face_pack(o.output, faces);
   std::printf("%s: %u faces of a, %u of b, %d x %d; %d held out, %d x %d; %.1f MB\n", o.output.c_str(), faces.faces(0),

@@ -188,7 +188,12 @@ Prediction predict(const LayerPass& pass, const KernelChoice& kernel, const Card
 }
 
 std::vector<Prediction> predictions(const LayerPass& pass, const Card& card, const ResourceTable& resources) {
-  emulator::options().sm = card.sm;  // the launchers' choices are the architecture's
+  // The launchers' choices are the architecture's.
+  struct Emulated {
+    int before = emulator::options().sm;
+    ~Emulated() { emulator::options().sm = before; }
+  } emulated;
+  emulator::options().sm = card.sm;
   std::vector<Prediction> all;
   for (const KernelChoice& kernel : conv2d_choices(pass.conv, pass.pass, {Device::emulator, nullptr, {}}))
     all.push_back(predict(pass, kernel, card, resources));

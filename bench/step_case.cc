@@ -149,7 +149,11 @@ CpuResult measure_on_cpu(const StepCase& c, double budget, bool with_profile) {
   }
   const double t = median_time(step_times);
   const double flops = trainer->training_step().flops();
-  return {c, 2 * c.batch / t, flops / t * 1e-9, flops, bare.empty() ? std::nan("") : median(ratios),
+  return {c,
+          2 * c.batch / t,
+          flops / t * 1e-9,
+          flops,
+          bare.empty() ? std::nan("") : median(ratios),
           with_profile ? profile(*trainer, 9, {}) : std::vector<NodeTime>{}};
 }
 

@@ -27,7 +27,7 @@ struct NodeTime {
 struct CpuResult {
   StepCase what;
   double samples_per_s, gflops;
-  double flops;          // of a step's matrix products
+  double flops;         // of a step's matrix products
   double onednn_ratio;  // NaN in a build without oneDNN
   std::vector<NodeTime> nodes;
 };

@@ -9,7 +9,9 @@
 # command goes on: the checkpoint lies in the build's folder, since it is large.
 #
 # Needed: a C++ compiler, CUDA's toolkit, CMake, Python. --rehearse: the processor stands in for the card, with two
-# samples a person and few iterations unless told otherwise, from the start and in two goes.
+# samples a person and few iterations unless told otherwise, from the start and in two goes. Exit codes: 0 it has
+# trained, to the end or until the time was up (training.md says how far), 1 it failed, 2 wrong usage, 3 the time was up
+# before training began.
 set -uo pipefail
 export LC_ALL=C
 home=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -35,7 +37,7 @@ done
 [ -n "$out" ] || usage
 [[ $total =~ ^[0-9]+$ && $iterations =~ ^[0-9]*$ ]] || usage
 if [ ! -e "$faces" ]; then
-  echo "train: $faces is not there; where the whole program builds: build/pack_actors -o $faces" >&2
+  echo "train: $faces is not there; where the whole program builds: mkdir -p $(dirname "$faces") && build/pack_actors -o $faces" >&2
   exit 1
 fi
 mkdir -p "$out" || exit 1
@@ -46,16 +48,21 @@ find_card train processor
 if [ $rehearse ]; then build=$home/build-rehearsal; else build=$home/build-gpu; fi # gpu.sh's
 rm -f "$out/build.log"
 engine_options "$out/build.log"
-configure() { cmake -S "$home" -B "$build" "${options[@]}" "$@"; }
+configure() { timeout 120 cmake -S "$home" -B "$build" "${options[@]}" "$@"; }
 echo "train: building for $name" >&2
 # Where there is no Catch2, the tests cannot be configured.
-{ configure || configure -DDOPPEL_TESTS=OFF; } >>"$out/build.log" 2>&1 &&
-  timeout "$total" cmake --build "$build" --parallel "$cores" --target bench_training >>"$out/build.log" 2>&1
+build() {
+  configure || configure -DDOPPEL_TESTS=OFF || return
+  local left=$((total - SECONDS))
+  [ $left -gt 0 ] || return 124
+  timeout -k 5 "$left" cmake --build "$build" --parallel "$cores" --target bench_training
+}
+build >>"$out/build.log" 2>&1
 case $? in
   0) ;;
-  124)
+  124 | 137)
     echo "train: the time was up before it was built; the same command goes on" >&2
-    exit 1
+    exit 3
     ;;
   *)
     tail -n 20 "$out/build.log" >&2
@@ -76,6 +83,6 @@ fi
 left=$((total - SECONDS - 20))
 if [ $left -lt 5 ]; then
   echo "train: it is built, and the time is up; the same command goes on" >&2
-  exit 0
+  exit 3
 fi
 exec "${command[@]}" --minutes "$(awk "BEGIN { print $left / 60 }")"

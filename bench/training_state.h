@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "kernels/quality.h"
 #include "runtime/json.h"
 
 namespace doppel::bench {

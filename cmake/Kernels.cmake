@@ -21,7 +21,8 @@ target_sources(kernels PRIVATE ${DOPPEL_EMULATOR_SOURCES} ${wrappers})
 
 # What times of kernels are valid for (kernels/kernel_generation.h).
 file(GLOB generation CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/conv2d* ${CMAKE_SOURCE_DIR}/kernels/dense*
-  ${CMAKE_SOURCE_DIR}/kernels/device/* ${CMAKE_SOURCE_DIR}/kernels/vendor/*)
+  ${CMAKE_SOURCE_DIR}/kernels/device/* ${CMAKE_SOURCE_DIR}/kernels/vendor/* ${CMAKE_SOURCE_DIR}/kernels/activation*
+  ${CMAKE_SOURCE_DIR}/kernels/finish* ${CMAKE_SOURCE_DIR}/kernels/dtype.h)
 add_custom_command(OUTPUT ${CMAKE_BINARY_DIR}/kernel_generation.cc
   COMMAND ${CMAKE_COMMAND} -DOUT=${CMAKE_BINARY_DIR}/kernel_generation.cc
     -P ${CMAKE_SOURCE_DIR}/cmake/kernel_generation.cmake -- ${generation}
@@ -106,7 +107,8 @@ if(DOPPEL_CUDA)
     list(APPEND logs ${CMAKE_BINARY_DIR}/CMakeFiles/kernels_hopper.dir/kernels/${name}.o.ptxas)
   endforeach()
   add_custom_command(TARGET kernels_cuda POST_BUILD
-    COMMAND bash ${CMAKE_SOURCE_DIR}/cmake/ptxas_report.sh ${DOPPEL_KERNEL_RESOURCES} ${logs} VERBATIM)
+    COMMAND bash ${CMAKE_SOURCE_DIR}/cmake/ptxas_report.sh $<BOOL:${DOPPEL_WERROR}> ${DOPPEL_KERNEL_RESOURCES} ${logs}
+    VERBATIM)
 
   # Convolution and dense layers by cuDNN and cuBLASLt (kernels/vendor.h). Only their headers are needed: the libraries
   # are opened at run time, so that the same program runs on machines without them.

@@ -28,14 +28,17 @@ DOPPEL_BOTH inline bool saves_input(Activation f) {
 struct CosSin {
   float cos, sin;
 };
-// Both within 2^-22 for |x| <= 2^20; beyond, where neighbouring floats are further apart than a sixteenth of a turn,
-// anything. CUDA's own take a path through local memory for large x, which no kernel of a convolution shall have, so
-// these are ours: x = k pi + r with pi in two parts (Cody and Waite, "Software Manual for the Elementary Functions",
-// 1980, ch. 8) and Taylor's polynomials for |r| <= pi/2, whose first terms left out are below 2^-27.
+// Both within 2^-22 for |x| <= 2^20; beyond, where neighbouring floats are an eighth of a radian and more apart, some
+// number between -1 and 1, or a little more. Infinities give NaN. CUDA's own take a path through local memory for large
+// x, which no kernel of a convolution shall have, so these are ours: x = k pi + r with pi in two parts (Cody and Waite,
+// "Software Manual for the Elementary Functions", 1980, ch. 8) and Taylor's polynomials for |r| <= pi/2, whose first
+// terms left out are below 2^-27.
 DOPPEL_BOTH inline CosSin cos_sin(float x) {
   const float k = std::rint(x * 0x1.45f306p-2f);                                  // 1/pi
   const float r = std::fma(k, 0x1.777a5cp-24f, std::fma(-k, 0x1.921fb6p+1f, x));  // pi = 0x1.921fb6p+1 - 0x1.777a5cp-24
-  const float q = r * r, half = 0.5f * k, sign = half == std::floor(half) ? 1.0f : -1.0f;
+  // No more than pi/2 but for huge x, of which no multiple of pi can be taken.
+  const float a = r > 2 ? 2 : r < -2 ? -2 : r;
+  const float q = a * a, half = 0.5f * k, sign = half == std::floor(half) ? 1.0f : -1.0f;
   const float c = std::fma(
       std::fma(std::fma(std::fma(std::fma(1 / 479001600.0f, q, -1 / 3628800.0f), q, 1 / 40320.0f), q, -1 / 720.0f), q,
                1 / 24.0f),
@@ -44,7 +47,7 @@ DOPPEL_BOTH inline CosSin cos_sin(float x) {
       std::fma(std::fma(std::fma(std::fma(1 / 6227020800.0f, q, -1 / 39916800.0f), q, 1 / 362880.0f), q, -1 / 5040.0f),
                q, 1 / 120.0f),
       q, -1 / 6.0f);
-  return {sign * std::fma(c, q, 1.0f), sign * std::fma(s * q, r, r)};
+  return {sign * std::fma(c, q, 1.0f), sign * std::fma(s * q, a, a)};
 }
 
 // y = f(z). `slope` is the factor of negative inputs of the leaky ReLU (Maas, Hannun, Ng 2013), 0 < slope < 1.
@@ -76,7 +79,8 @@ void activation_forward(void* y, const void* x, int64_t count, DType type, Activ
 void activation_backward(void* dx, const void* dy, const void* saved, int64_t count, DType type, Activation f,
                          float slope, Stream stream);
 
-// y = f(a + b): the end of a residual block. All of type `type`; y may be a or b.
+// y = f(a + b): the end of a residual block. All of type `type`; y may be a or b. a + b is not kept: no backward pass
+// follows where saves_input(f).
 void add_activation_forward(void* y, const void* a, const void* b, int64_t count, DType type, Activation f, float slope,
                             Stream stream);
 

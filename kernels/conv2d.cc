@@ -78,16 +78,19 @@ void check_size(const Conv2d& conv) {
 
 namespace {
 
-// oneDNN and cuDNN take one group after the other; so does the backward epilogue that goes with them.
-bool one_by_one(const Conv2d& conv, Stream stream) {
-  const bool vendor = stream.device == Device::cuda && stream.library == Library::vendor;
-  return conv.groups > 1 && (stream.device == Device::cpu || vendor);
+// By oneDNN or cuDNN.
+bool by_library(Stream stream) {
+  return stream.device == Device::cpu || (stream.device == Device::cuda && stream.library == Library::vendor);
 }
 
-// Whether the activation is a pass of its own: oneDNN and cuDNN know no epilogue that stores two tensors.
+// They take one group after the other; so does the backward epilogue that goes with them.
+bool one_by_one(const Conv2d& conv, Stream stream) {
+  return conv.groups > 1 && by_library(stream);
+}
+
+// Whether the activation is a pass of its own: they know no epilogue that stores two tensors.
 bool activates_apart(const Epilogue& e, Stream stream) {
-  const bool vendor = stream.device == Device::cuda && stream.library == Library::vendor;
-  return saves_input(e.activation) && (stream.device == Device::cpu || vendor);
+  return saves_input(e.activation) && by_library(stream);
 }
 Epilogue without_activation(Epilogue e) {
   e.activation = Activation::none;

@@ -1,7 +1,7 @@
-// The backward epilogue: dz = unshuffle(dy) f'(y) and db, the column sums of dz, in one pass over dy and y (bound by
-// memory). A block takes a range of one group's pixels and a strip of channels; its threads stand in lanes across the
-// channels, four a lane, and lines down the pixels. The sum of a channel is taken down each line, then over the lines,
-// then over the ranges, each in a fixed order.
+// The backward epilogue: dz = unshuffle(dy) f'(saved) and db, the column sums of dz, in one pass over dy and saved
+// (bound by memory). A block takes a range of one group's pixels and a strip of channels; its threads stand in lanes
+// across the channels, four a lane, and lines down the pixels. The sum of a channel is taken down each line, then over
+// the lines, then over the ranges, each in a fixed order.
 #include "kernels/conv2d_epilogue.h"
 
 #include "kernels/conv2d_output.h"
@@ -44,7 +44,7 @@ __device__ __forceinline__ Quad load_output(const TOut* y, const BackwardEpilogu
 }
 
 template <typename TOut, typename T>
-DOPPEL_GLOBAL((kThreads), backward_epilogue_kernel, T* dz, float* partial, const TOut* dy, const TOut* y,
+DOPPEL_GLOBAL((kThreads), backward_epilogue_kernel, T* dz, float* partial, const TOut* dy, const TOut* saved,
               BackwardEpilogue e) {
   DOPPEL_SHARED(Quad, sums, [kThreads]);
   const Conv2d& conv = e.conv;
@@ -54,16 +54,16 @@ DOPPEL_GLOBAL((kThreads), backward_epilogue_kernel, T* dz, float* partial, const
   const int begin = int(pixels * blockIdx.x / gridDim.x), end = int(pixels * (blockIdx.x + 1) / gridDim.x);
   dz += group * pixels * conv.k;
   dy += group * pixels * conv.k;
-  if (e.epilogue.activation != Activation::none) y += group * pixels * conv.k;
+  if (e.epilogue.activation != Activation::none) saved += group * pixels * conv.k;
   Quad sum{};
   if (k < conv.k)
     for (int pixel = begin + line; pixel < end; pixel += lines) {
       const int row = pixel / width, x = pixel % width;
-      Quad d = load_output(dy, e, row, x, k), saved{};
-      if (e.epilogue.activation != Activation::none) saved = load_output(y, e, row, x, k);
+      Quad d = load_output(dy, e, row, x, k), from{};
+      if (e.epilogue.activation != Activation::none) from = load_output(saved, e, row, x, k);
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
-        d.v[j] *= activation_derivative(e.epilogue.activation, saved.v[j], e.epilogue.slope);
+        d.v[j] *= activation_derivative(e.epilogue.activation, from.v[j], e.epilogue.slope);
         sum.v[j] += d.v[j];
       }
       T* const out = dz + int64_t(pixel) * conv.k + k;
@@ -92,18 +92,18 @@ DOPPEL_GLOBAL((kThreads), backward_epilogue_kernel, T* dz, float* partial, const
 // ---- launchers ------------------------------------------------------------------------------------------------------
 
 template <typename TOut, typename T>
-void launch(void* dz, float* db, const void* dy, const void* y, const Conv2d& conv, const Epilogue& epilogue,
+void launch(void* dz, float* db, const void* dy, const void* saved, const Conv2d& conv, const Epilogue& epilogue,
             void* workspace, Stream stream) {
   BackwardEpilogue e{conv, epilogue, 1, output_vector(conv, epilogue.shuffle) == 4 || !epilogue.shuffle, false, false};
   while (e.lanes < kMaxLanes && e.lanes * 4 < conv.k) e.lanes *= 2;
-  e.y_vectors =
-      output_vector(conv, epilogue.shuffle) == 4 && is_aligned<Vector<TOut, 4>>(dy) && is_aligned<Vector<TOut, 4>>(y);
+  e.y_vectors = output_vector(conv, epilogue.shuffle) == 4 && is_aligned<Vector<TOut, 4>>(dy) &&
+                is_aligned<Vector<TOut, 4>>(saved);
   e.dz_vectors = conv.k % 4 == 0 && is_aligned<Vector<T, 4>>(dz);
   float* partial = static_cast<float*>(workspace);
   const int ranges = ranges_of(conv);
   DOPPEL_KERNEL(backward_epilogue_kernel<TOut, T>)
       .launch({dim3(unsigned(ranges), blocks_for(conv.k, 4 * e.lanes), unsigned(conv.groups)), kThreads},
-              static_cast<T*>(dz), partial, static_cast<const TOut*>(dy), static_cast<const TOut*>(y), e, stream);
+              static_cast<T*>(dz), partial, static_cast<const TOut*>(dy), static_cast<const TOut*>(saved), e, stream);
   add_splits(db, DType::f32, partial, conv.k, ranges, conv.groups, conv.bias_stride, stream);
 }
 
@@ -113,12 +113,12 @@ size_t epilogue_workspace(const Conv2d& conv) {
   return size_t(conv.groups) * size_t(ranges_of(conv)) * size_t(conv.k) * sizeof(float);
 }
 
-void launch_backward_epilogue(void* dz, float* db, const void* dy, const void* y, const Conv2d& conv,
+void launch_backward_epilogue(void* dz, float* db, const void* dy, const void* saved, const Conv2d& conv,
                               const Epilogue& epilogue, void* workspace, Stream stream) {
   const bool out_bf16 = conv.out_type == DType::bf16, bf16 = conv.type == DType::bf16;
   const auto with = out_bf16 ? (bf16 ? launch<Bf16, Bf16> : launch<Bf16, float>)
                              : (bf16 ? launch<float, Bf16> : launch<float, float>);
-  with(dz, db, dy, y, conv, epilogue, workspace, stream);
+  with(dz, db, dy, saved, conv, epilogue, workspace, stream);
 }
 
 }  // namespace doppel::DOPPEL_BACKEND

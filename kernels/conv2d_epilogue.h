@@ -8,7 +8,7 @@
 namespace doppel::DOPPEL_BACKEND {
 
 size_t epilogue_workspace(const Conv2d& conv);
-void launch_backward_epilogue(void* dz, float* db, const void* dy, const void* y, const Conv2d& conv,
+void launch_backward_epilogue(void* dz, float* db, const void* dy, const void* saved, const Conv2d& conv,
                               const Epilogue& epilogue, void* workspace, Stream stream);
 
 }  // namespace doppel::DOPPEL_BACKEND

@@ -75,7 +75,7 @@ DOPPEL_GLOBAL((T::kThreads, 1), fprop, Bf16* y, float* partial, DOPPEL_GRID_CONS
 
 // ---- launchers ------------------------------------------------------------------------------------------------------
 
-// As mma_fprop: z goes through memory when its sum is split, and for the epilogues of last layers.
+// As mma_fprop: z goes through memory when its sum is split, for the epilogues of last layers, and for two tensors.
 bool by_partials(const Conv2d& v, const Epilogue& e) {
   return v.kernels.fprop.splits > 1 || e.activation == Activation::sigmoid || saves_input(e.activation) ||
          v.out_type == DType::f32;

@@ -4,6 +4,7 @@
 #include <memory>
 #include <mutex>
 #include <oneapi/dnnl/dnnl.hpp>
+#include <stdexcept>
 #include <vector>
 
 #include "kernels/carver.h"
@@ -41,8 +42,10 @@ inline dnnl::primitive_attr with_activation(const Epilogue& e) {
   dnnl::post_ops ops;
   if (e.activation == Activation::leaky_relu)
     ops.append_eltwise(1, dnnl::algorithm::eltwise_relu, e.slope, 0);
-  else
+  else if (e.activation == Activation::sigmoid)
     ops.append_eltwise(1, dnnl::algorithm::eltwise_logistic, 0, 0);
+  else
+    throw std::logic_error("this activation does not ride on a product of oneDNN");
   attr.set_post_ops(ops);
   return attr;
 }

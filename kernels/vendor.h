@@ -7,9 +7,10 @@
 // shuffle by a pass of ours (kernels/finish.h). In bf16 cuDNN rounds z and dw to bf16, where our own kernels keep fp32.
 //
 // Of the algorithms that a library proposes for a product, the best first by its own heuristics, those are taken that
-// give the same bits on every run and need no more workspace than is good (kernels/vendor/library.h); the first few can
-// be chosen. KernelChoice::algorithm numbers them: cuDNN's convolutions by 1 + cudnnConvolution*Algo_t, cuBLASLt's
-// products, which have no names, by their place in its list, from 1. Numbers hold for one version of the libraries.
+// need no more workspace than is good (conv2d_plan.cc, dense.cc) and give the same bits on every run: cuDNN says which
+// do, cuBLASLt promises it of all for one card and version. The first few can be chosen. KernelChoice::algorithm
+// numbers them: cuDNN's convolutions by 1 + cudnnConvolution*Algo_t, cuBLASLt's products, which have no names, by their
+// place in its list, from 1. Numbers hold for one version of the libraries.
 #pragma once
 
 #include <string>
@@ -21,7 +22,7 @@ namespace doppel {
 
 // "" when both libraries can be used on this machine's card, else why not. In every build; the rest is not.
 std::string vendor_problem();
-// "cuDNN 91300, cuBLASLt 130002"; throws std::runtime_error where vendor_problem() says why.
+// "cuDNN 91300, cuBLASLt 130002"; throws std::runtime_error where they cannot be opened.
 std::string vendor_versions();
 
 namespace on_vendor {

@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "kernels/device_error.h"
 #include "nn/step_driver.h"
 #include "runtime/device.h"
 #include "runtime/error.h"
@@ -230,6 +231,8 @@ std::string self_check(Device device) {
     try {
       there = run(device, precision, layout, &cpu);
     } catch (const OutOfMemory&) {  // says nothing of its arithmetic
+      throw;
+    } catch (const DeviceError&) {  // nor does a device that is lost
       throw;
     } catch (const std::exception& e) {  // of whatever other kind: this device is not to be trusted
       return e.what();

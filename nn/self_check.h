@@ -13,7 +13,7 @@ namespace doppel {
 // step the losses, each parameter's gradient, and what Adam makes of the device's own gradients agree, else what
 // differs or what the device failed with, on one line. Memory that a step writes before it reads is full of NaNs when
 // it begins, so that a kernel that does not run shows. What it allocates is gone afterwards. Throws OutOfMemory where
-// there is no room for it: that says nothing of the device's arithmetic.
+// there is no room for it, and DeviceError where the device is lost: neither says anything of its arithmetic.
 std::string self_check(Device device);
 
 // How far from the CPU's what a device computes may be: relative_distance() of runtime/relative_distance.h. On the

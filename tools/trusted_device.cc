@@ -17,6 +17,11 @@ Device not_taken(const std::string& name, const std::string& reason, const std::
   return Device::cpu;
 }
 
+Device not_usable(const std::string& name, const DeviceError& why) {
+  return not_taken(name, std::string("it cannot be used: ") + why.what(),
+                   "see whether nvidia-smi shows it, end what else uses it, or use --device cpu");
+}
+
 }  // namespace
 
 Device check_device(Device device, const std::string& name) {
@@ -29,6 +34,8 @@ Device check_device(Device device, const std::string& name) {
     throw OutOfMemory(what.substr(0, what.find(';')) +
                       ", for the small network that checks the card before it trains: close what else uses the card, "
                       "or use --device cpu");
+  } catch (const DeviceError& e) {
+    return not_usable(name, e);
   }
   if (problem.empty()) return device;
   return not_taken(name, "it fails a check of its arithmetic: " + problem,
@@ -42,8 +49,7 @@ Device trusted_device(const std::string& name) {
     if (name == "auto" && built_for_cards()) std::fprintf(stderr, "the processor trains: %s\n", why_no_card().c_str());
     return device;
   } catch (const DeviceError& e) {  // it has not even become ours: busy with another process, or broken
-    return not_taken(name, std::string("it cannot be used: ") + e.what(),
-                     "see whether nvidia-smi shows it, end what else uses it, or use --device cpu");
+    return not_usable(name, e);
   }
 }
 

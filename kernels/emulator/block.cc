@@ -59,7 +59,7 @@ void Block::reset(const Launch& launch, uint32_t number, uint32_t first_serial) 
   warps_ = (count_ + kWarp - 1) / kWarp;
   left_ = 0;
   polls_ = 0;
-  failed_ = false;
+  failed_ = reporting_ = false;
   order_ = options().warps;
   random_ = options().seed * 0x9E3779B97F4A7C15u + serial_ + 1;
   warp_ = order_ == Order::reverse ? warps_ - 1 : 0;
@@ -237,7 +237,8 @@ void Block::fail(Defect defect, const std::string& text) {
   throw Abandoned{};
 }
 
-std::string Block::place(int thread) const {
+std::string Block::place(int thread) {
+  reporting_ = true;
   return " block " + text_of(block) + " thread " + thread_text(thread) + " ";
 }
 

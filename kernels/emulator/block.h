@@ -115,7 +115,11 @@ class Block : public BlockPlace {
   void record(Defect defect, const std::string& text);
   [[noreturn]] void fail(Defect defect, const std::string& text);
   // " block (x,y,z) thread (x,y,z) " of a thread, and its parts.
-  std::string place(int thread) const;
+  // How every report begins; from here on the block's own accesses are those of the report.
+  std::string place(int thread);
+  // Whether a defect is being put into words. The functions of strings may be those that the compiler has made for a
+  // kernel's source, which tell of their loads and stores as if they were the kernel's.
+  bool reporting() const { return reporting_; }
   std::string block_text(uint32_t serial) const;
   std::string thread_text(int thread) const;
 
@@ -170,7 +174,7 @@ class Block : public BlockPlace {
   size_t arena_used_ = 0, static_used_ = 0;
   unsigned char* dynamic_ = nullptr;
 
-  bool failed_ = false;
+  bool failed_ = false, reporting_ = false;
   Defect defect_ = Defect::deadlock;
   std::string failure_;
 };

@@ -20,6 +20,7 @@ Recording::Recording(const std::function<void()>& body) {
 }
 
 void Recording::launch() const {
+  refuse_in_recording("a graph is launched");
   for (const auto& work : work_) work();
 }
 

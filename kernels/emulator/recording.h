@@ -15,7 +15,7 @@ class Recording {
  public:
   // Records what `body` gives the device. Where CUDA refuses it, memory or waiting, `body` ends in std::logic_error.
   explicit Recording(const std::function<void()>& body);
-  // Does it all, in order.
+  // Does it all, in order. Not while another graph is recorded: std::logic_error.
   void launch() const;
 
  private:

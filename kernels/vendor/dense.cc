@@ -104,8 +104,8 @@ Product product_of(const Dense& dense, Pass pass) {
 void multiply(void* d, const void* a, const void* b, const Dense& dense, Pass pass, void* workspace, Stream stream) {
   const Plan& plan = plan_of(product_of(dense, pass));
   const KernelChoice& choice = dense.kernels[pass];
-  const int number = choice.kernel == KernelKind::vendor && choice.algorithm > 0 ? choice.algorithm : 1;
-  if (number > int(plan.algorithms.size()))
+  const int number = choice.kernel == KernelKind::vendor && choice.algorithm != 0 ? choice.algorithm : 1;
+  if (number < 1 || number > int(plan.algorithms.size()))
     throw std::invalid_argument("dense: cuBLASLt has no algorithm " + std::to_string(number) + " for this product");
   const float one = 1, zero = 0;
   DOPPEL_CHECK_LIBRARY(cublaslt().cublasLtMatmul(vendor::cublaslt_handle(), plan.operation, &one, a, plan.a, b, plan.b,

@@ -52,7 +52,9 @@ CublasLt load_cublaslt() {
 [[noreturn]] void fail(const CallPlace& place, const char* why) {
   // Of the call its name: the arguments fill lines.
   std::string call = place.call;
-  if (const size_t open = call.find('(', call.find("().") + 3); open != std::string::npos) call.resize(open);
+  const size_t member = call.find(").");  // "cudnn().cudnnCreate(&made)", or "cudaMemsetAsync(..)"
+  const size_t open = call.find('(', member == std::string::npos ? 0 : member);
+  if (open != std::string::npos) call.resize(open);
   // An error that is still there when it has been taken is the card's, and every later call will report it.
   cudaGetLastError();
   const cudaError_t lost = cudaGetLastError();

@@ -35,7 +35,7 @@ struct Joined {
   }
 };
 
-constexpr int kNone = -1;
+inline constexpr int kNone = -1;
 
 // The groups one by one, checked against the reference, and together. Together, all operands of group `spoiled` are
 // NaN.
@@ -91,6 +91,7 @@ struct GroupsRun {
     with_workspace(sizes.wgrad,
                    [&](void* p) { conv2d_wgrad(dw.all.f32(), x.all.data(), dz.all.data(), conv, p, stream); });
     CHECK(y.all.guards_intact());
+    CHECK(z.all.guards_intact());
     CHECK(dz.all.guards_intact());
     CHECK(dx.all.guards_intact());
     CHECK(db.gaps_intact(conv.k));

@@ -122,6 +122,20 @@ TEST_CASE("conv2d kernels: pointers that fit no vector give the same bits", "[co
         conv2d_wgrad(f32(dw), x.data(), dz.data(), conv, p, stream);
         CHECK(y.same_bits(run.y));
         CHECK(dz.same_bits(run.dz));
+        // Two tensors, of which one fits vectors and the other does not.
+        ConvRun two(conv, kCosine, 70, stream);
+        two.all();
+        Misaligned z(two.z);
+        spoil(z, two.z);
+        Buffer whole(type, two.y.count());
+        Buffer more(DType::u8, int64_t(two.sizes.fprop));
+        conv2d_fprop(whole.data(), two.x.data(), two.w.data(), two.b.f32(), conv, kCosine, more.data(), stream,
+                     z.data());
+        CHECK(whole.same_bits(two.y));
+        CHECK(z.same_bits(two.z));
+        CHECK_THROWS_WITH(
+            conv2d_fprop(whole.data(), two.x.data(), two.w.data(), two.b.f32(), conv, kCosine, more.data(), stream),
+            Catch::Contains("memory for z"));
         CHECK(db.same_bits(run.db));
         CHECK(dx.same_bits(run.dx));
         CHECK(dw.same_bits(run.dw));

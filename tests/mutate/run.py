@@ -296,7 +296,7 @@ class Progress:
         self.total, self.before, self.start, self.last = total, before, time.monotonic(), 0.0
 
     def say(self, text):
-        print(f"{chr(13) if sys.stderr.isatty() else ''}{text}", file=sys.stderr, flush=True)
+        print(f"{chr(13) + chr(27) + '[K' if sys.stderr.isatty() else ''}{text}", file=sys.stderr, flush=True)
 
     def show(self, verdicts, force=False):
         now, done = time.monotonic(), len(verdicts)
@@ -388,7 +388,8 @@ def main():
             for future in concurrent.futures.as_completed(waiting):
                 mutant, verdict = waiting[future], future.result()
                 verdicts[mutant] = verdict
-                log.add(mutant, verdict)
+                if "timeout" not in verdict:  # which may have been a machine under load
+                    log.add(mutant, verdict)
                 if verdict == "survived":
                     progress.say(survivor(mutant))
                 progress.show(verdicts)

@@ -27,6 +27,13 @@ struct Folder {
   ~Folder() { std::filesystem::remove_all(path); }
 };
 
+// The one that a model's folder holds.
+inline std::string weights_file(const std::string& folder) {
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    if (entry.path().extension() == ".safetensors") return entry.path().string();
+  return "";
+}
+
 constexpr int kFaceSize = 64;
 constexpr uint32_t kFaces = 8;
 

@@ -11,6 +11,7 @@ using namespace doppel;
 using testing::Folder;
 using testing::lite;
 using testing::Run;
+using testing::weights_file;
 namespace fs = std::filesystem;
 
 namespace {
@@ -20,12 +21,6 @@ void flip(const std::string& path, size_t at) {
   std::string content = read_file(path);
   content[at % content.size()] = char(content[at % content.size()] ^ 4);
   write_file(path, content);
-}
-
-std::string weights_file(const std::string& folder) {
-  for (const auto& entry : fs::directory_iterator(folder))
-    if (entry.path().extension() == ".safetensors") return entry.path().string();
-  return "";
 }
 
 }  // namespace

@@ -1,10 +1,12 @@
 // Training runs: learning, stopping and going on bit for bit.
 #include <catch2/catch.hpp>
+#include <cmath>
 #include <cstring>
 
 #include "nn/runs.h"
 #include "nn/swapper.h"
 #include "nn/trainer.h"
+#include "runtime/atomic_file.h"
 #include "runtime/devices.h"
 #include "runtime/error.h"
 
@@ -14,6 +16,7 @@ using testing::kFaces;
 using testing::kFaceSize;
 using testing::lite;
 using testing::Run;
+using testing::weights_file;
 
 namespace {
 

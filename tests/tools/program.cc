@@ -12,6 +12,7 @@
 #include <chrono>
 #include <fstream>
 #include <iterator>
+#include <optional>
 
 namespace fs = std::filesystem;
 
@@ -58,13 +59,15 @@ Outcome run_program(const std::string& program, const std::vector<std::string>& 
 
   Outcome outcome;
   bool interrupted = options.interrupt_after <= 0, killed = false;
+  std::optional<double> said;
   pollfd streams[2] = {{out[0], POLLIN, 0}, {err[0], POLLIN, 0}};
   while (streams[0].fd >= 0 || streams[1].fd >= 0) {
     poll(streams, 2, 50);
     if (streams[0].revents != 0 && !drain(out[0], outcome.out)) streams[0].fd = -1;
     if (streams[1].revents != 0 && !drain(err[0], outcome.err)) streams[1].fd = -1;
     const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    if (!interrupted && seconds > options.interrupt_after) {
+    if (!said && outcome.err.find(options.interrupt_on) != std::string::npos) said = seconds;
+    if (!interrupted && said && seconds - *said > options.interrupt_after) {
       kill(child, SIGINT);
       interrupted = true;
     }

@@ -14,6 +14,7 @@ struct Outcome {
 struct RunOptions {
   long largest_file = 0;       // bytes that any file may grow to (what a full disk looks like); 0: no limit
   double interrupt_after = 0;  // seconds until SIGINT is sent; 0: never
+  std::string interrupt_on;    // these begin when stderr has said this
   std::string folder;          // to run in; "" for this process's own
 };
 

@@ -222,20 +222,29 @@ TEST_CASE("a device with no room refuses a run, new or old, and touches no check
   CHECK(load_description(old).iterations == 2);
 }
 
-TEST_CASE("a device that computes wrongly is not trained on", "[faults]") {
+TEST_CASE("a device that computes wrongly, or cannot be used, is not trained on", "[faults]") {
   CHECK(check_device(Device::emulator, "auto") == Device::emulator);
-  const Faults faults({.lost_at = 100});
-  CHECK(check_device(Device::emulator, "auto") == Device::cpu);
-  std::string said;
-  try {
-    check_device(Device::emulator, "cuda:1");
-  } catch (const Error& e) {
-    said = e.what();
-  }
-  CHECK(said.rfind("--device cuda:1: ", 0) == 0);
-  CHECK(contains(said, "please report this line"));
-  CHECK(contains(said, "use --device cpu"));
-  CHECK_FALSE(contains(said, "\n"));
+  const auto refused = [](const FaultPlan& plan) {
+    {
+      const Faults faults(plan);
+      CHECK(check_device(Device::emulator, "auto") == Device::cpu);
+    }
+    const Faults faults(plan);
+    std::string said;
+    try {
+      check_device(Device::emulator, "cuda:1");
+    } catch (const Error& e) {
+      said = e.what();
+    }
+    CHECK(said.rfind("--device cuda:1: ", 0) == 0);
+    CHECK(contains(said, "use --device cpu"));
+    CHECK_FALSE(contains(said, "\n"));
+    return said;
+  };
+  CHECK(contains(refused({.left_out = 100}), "please report this line"));  // a launch
+  const std::string lost = refused({.lost_at = 100});
+  CHECK(contains(lost, "it cannot be used: emulator: the device is lost"));
+  CHECK_FALSE(contains(lost, "please report this line"));
 }
 
 TEST_CASE("a device that has no room for the check of its arithmetic is not called wrong, nor silently left",

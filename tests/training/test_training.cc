@@ -253,7 +253,8 @@ TEST_CASE("Ctrl-C keeps what a long training has done") {
   FacePack pack = small_pack();
   write_face_pack(folder / "faces", pack);
   RunOptions soon;
-  soon.interrupt_after = 2;
+  soon.interrupt_after = 0.5;
+  soon.interrupt_on = "from iteration";
   const std::vector<std::string> long_run{"--faces",      folder / "faces", "--out", folder / "run", "--device",
                                           "cpu",          "--arch",         "tiny",  "--seed",       "3",
                                           "--iterations", "900000000"};
@@ -261,6 +262,7 @@ TEST_CASE("Ctrl-C keeps what a long training has done") {
   CAPTURE(stopped.err);
   CHECK(stopped.code == 130);
   CHECK(stopped.out.empty());
+  REQUIRE_FALSE(stopped.err.empty());
   CHECK(contains(lines(stopped.err).back(), "the same command goes on"));
   const Outcome on = run_bench(long_run, soon);
   CHECK(on.code == 130);
