@@ -56,8 +56,9 @@ __device__ __forceinline__ void stage(Quad* patch, Quad* weights, const T* x, co
   }
 }
 
+// One block on a multiprocessor is asked for, and many fit: else the compiler for sm_90 spills to have some more.
 template <typename T, int R>
-DOPPEL_GLOBAL((kThreads), few_outputs_kernel, void* y, void* saved, const T* x, const T* w, const float* b, Conv2d conv,
+DOPPEL_GLOBAL((kThreads, 1), few_outputs_kernel, void* y, const T* x, const T* w, const float* b, Conv2d conv,
               Epilogue epilogue, bool vectors) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   constexpr int kRows = rows_of(R), kTileRows = tile_rows(R);
@@ -103,8 +104,8 @@ DOPPEL_GLOBAL((kThreads), few_outputs_kernel, void* y, void* saved, const T* x, 
 #pragma unroll
     for (int k = 0; k < 4; ++k)
       if (k < conv.k && p < conv.out_h() && q < conv.out_w())
-        store_finished(y, saved, group * conv.out_elements() + output_offset(conv, epilogue.shuffle, n, p, q, k),
-                       sum[i][k] + b[k], epilogue, conv.out_type);
+        store_output(y, group * conv.out_elements() + output_offset(conv, epilogue.shuffle, n, p, q, k),
+                     finish_output_simply(sum[i][k] + b[k], epilogue), conv.out_type);
   }
 }
 
@@ -128,23 +129,23 @@ size_t mirror_bytes(const Conv2d& conv) {
 // ---- launchers ------------------------------------------------------------------------------------------------------
 
 template <typename T, int R>
-void launch_few_outputs(void* y, void* saved, const void* x, const void* w, const float* b, const Conv2d& conv,
+void launch_few_outputs(void* y, const void* x, const void* w, const float* b, const Conv2d& conv,
                         const Epilogue& epilogue, Stream stream) {
   const bool vectors = conv.c % 4 == 0 && is_aligned<Vector<T, 4>>(x);
   const int64_t tiles = int64_t(blocks_for(conv.out_w(), kColumns)) * blocks_for(conv.out_h(), tile_rows(R));
   const size_t shared = size_t(kChunkQuads * patch_pixels(conv) + kChunk * conv.r * conv.s) * sizeof(Quad);
   DOPPEL_KERNEL(few_outputs_kernel<T, R>)
-      .launch({dim3(unsigned(tiles * conv.n), unsigned(conv.groups)), kThreads, shared}, y, saved,
-              static_cast<const T*>(x), static_cast<const T*>(w), b, conv, epilogue, vectors, stream);
+      .launch({dim3(unsigned(tiles * conv.n), unsigned(conv.groups)), kThreads, shared}, y, static_cast<const T*>(x),
+              static_cast<const T*>(w), b, conv, epilogue, vectors, stream);
 }
 
 template <typename T>
-void launch_few_outputs(void* y, void* saved, const void* x, const void* w, const float* b, const Conv2d& conv,
+void launch_few_outputs(void* y, const void* x, const void* w, const float* b, const Conv2d& conv,
                         const Epilogue& epilogue, Stream stream) {
   const auto launch = conv.r == 1   ? launch_few_outputs<T, 1>
                       : conv.r == 3 ? launch_few_outputs<T, 3>
                                     : launch_few_outputs<T, 5>;
-  launch(y, saved, x, w, b, conv, epilogue, stream);
+  launch(y, x, w, b, conv, epilogue, stream);
 }
 
 // From at most 4 channels on tensor cores, when those to 4 channels below do not take it.
@@ -180,15 +181,21 @@ ConvWorkspace ends_workspace(const Conv2d& conv, const Epilogue&) {
 }
 
 void ends_fprop(void* y, void* saved, const void* x, const void* w, const float* b, const Conv2d& conv,
-                const Epilogue& epilogue, void*, Stream stream) {
-  if (few_inputs(conv))
-    few_inputs_fprop(y, saved, x, w, b, conv, epilogue, false, stream);
-  else if (takes_few_outputs(conv, x, w))
-    few_outputs_fprop(y, saved, x, w, b, conv, epilogue, stream);
+                const Epilogue& epilogue, void* workspace, Stream stream) {
+  if (few_inputs(conv)) return few_inputs_fprop(y, saved, x, w, b, conv, epilogue, false, stream);
+  if (saved) {  // x cos x behind so few channels: no network has it, and no kernel here has room for it
+    Epilogue linear = epilogue;
+    linear.activation = Activation::none;
+    ends_fprop(saved, nullptr, x, w, b, conv, linear, workspace, stream);
+    return activation_forward(y, saved, conv.groups * conv.out_elements(), conv.out_type, epilogue.activation, 0,
+                              stream);
+  }
+  if (takes_few_outputs(conv, x, w))
+    few_outputs_fprop(y, x, w, b, conv, epilogue, stream);
   else if (conv.type == DType::bf16)
-    launch_few_outputs<Bf16>(y, saved, x, w, b, conv, epilogue, stream);
+    launch_few_outputs<Bf16>(y, x, w, b, conv, epilogue, stream);
   else
-    launch_few_outputs<float>(y, saved, x, w, b, conv, epilogue, stream);
+    launch_few_outputs<float>(y, x, w, b, conv, epilogue, stream);
 }
 
 void ends_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void*, Stream stream) {

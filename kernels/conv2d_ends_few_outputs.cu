@@ -55,8 +55,8 @@ __device__ __forceinline__ void stage(Eight* patch, Eight* weights, const Bf16* 
 
 // y of 8 x 16 pixels; blockIdx: tile, group. Dynamic shared memory: patch and weights, and when they have been used,
 // product[pixel][column].
-DOPPEL_GLOBAL((kThreads), products_kernel, void* y, void* saved, const Bf16* x, const Bf16* w, const float* b,
-              Conv2d conv, Epilogue epilogue) {
+DOPPEL_GLOBAL((kThreads), products_kernel, void* y, const Bf16* x, const Bf16* w, const float* b, Conv2d conv,
+              Epilogue epilogue) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   const int across = (conv.out_w() + kTileColumns - 1) / kTileColumns;
   const int down = (conv.out_h() + kTileRows - 1) / kTileRows, block = int(blockIdx.x), n = block / (across * down);
@@ -110,9 +110,8 @@ DOPPEL_GLOBAL((kThreads), products_kernel, void* y, void* saved, const Bf16* x, 
     for (int r = 0; r < conv.r; ++r)
       for (int s = 0; s < conv.s; ++s)
         z += product[((row + r) * width + column + s) * kProductPitch + (r * conv.s + s) * conv.k + k];
-    store_finished(y, saved,
-                   group * conv.out_elements() + output_offset(conv, epilogue.shuffle, n, p0 + row, q0 + column, k),
-                   z + b[k], epilogue, conv.out_type);
+    store_output(y, group * conv.out_elements() + output_offset(conv, epilogue.shuffle, n, p0 + row, q0 + column, k),
+                 finish_output_simply(z + b[k], epilogue), conv.out_type);
   }
 }
 
@@ -126,13 +125,13 @@ bool takes_few_outputs(const Conv2d& conv, const void* x, const void* w) {
          is_aligned<Eight>(x) && is_aligned<Eight>(w);
 }
 
-void few_outputs_fprop(void* y, void* saved, const void* x, const void* w, const float* b, const Conv2d& conv,
+void few_outputs_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv,
                        const Epilogue& epilogue, Stream stream) {
   const int64_t tiles = int64_t(blocks_for(conv.out_w(), kTileColumns)) * blocks_for(conv.out_h(), kTileRows);
   const size_t operands = size_t(kPatch + kColumns) * kPitch * sizeof(Bf16);
   const size_t products = size_t(patch_pixels(conv)) * kProductPitch * sizeof(float);
   DOPPEL_KERNEL(products_kernel)
-      .launch({dim3(unsigned(tiles * conv.n), unsigned(conv.groups)), kThreads, std::max(operands, products)}, y, saved,
+      .launch({dim3(unsigned(tiles * conv.n), unsigned(conv.groups)), kThreads, std::max(operands, products)}, y,
               static_cast<const Bf16*>(x), static_cast<const Bf16*>(w), b, conv, epilogue, stream);
 }
 

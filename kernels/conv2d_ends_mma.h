@@ -34,7 +34,7 @@ void few_inputs_wgrad(float* dw, const void* x, const void* dz, const Conv2d& co
 
 // Also asks for 16-byte aligned pointers.
 bool takes_few_outputs(const Conv2d& conv, const void* x, const void* w);
-void few_outputs_fprop(void* y, void* saved, const void* x, const void* w, const float* b, const Conv2d& conv,
+void few_outputs_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv,
                        const Epilogue& epilogue, Stream stream);
 
 // ---- fragments ------------------------------------------------------------------------------------------------------

@@ -29,6 +29,12 @@ __device__ __forceinline__ float finish_output(float z, const Epilogue& epilogue
   return activate(epilogue.activation, z, epilogue.slope);
 }
 
+// The same without x cos x, which costs registers: for kernels that leave it to a pass of its own.
+__device__ __forceinline__ float finish_output_simply(float z, const Epilogue& epilogue) {
+  if (epilogue.activation == Activation::leaky_relu) return activate(Activation::leaky_relu, z, epilogue.slope);
+  return epilogue.activation == Activation::sigmoid ? activate(Activation::sigmoid, z, 0) : z;
+}
+
 // y[at] = value, rounded to `type`.
 __device__ __forceinline__ void store_output(void* y, int64_t at, float value, DType type) {
   if (type == DType::bf16)
