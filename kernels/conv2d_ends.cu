@@ -105,7 +105,7 @@ DOPPEL_GLOBAL((kThreads, 1), few_outputs_kernel, void* y, const T* x, const T* w
     for (int k = 0; k < 4; ++k)
       if (k < conv.k && p < conv.out_h() && q < conv.out_w())
         store_output(y, group * conv.out_elements() + output_offset(conv, epilogue.shuffle, n, p, q, k),
-                     finish_output_simply(sum[i][k] + b[k], epilogue), conv.out_type);
+                     finish_output(sum[i][k] + b[k], epilogue), conv.out_type);
   }
 }
 
@@ -182,15 +182,16 @@ ConvWorkspace ends_workspace(const Conv2d& conv, const Epilogue&) {
 
 void ends_fprop(void* y, void* saved, const void* x, const void* w, const float* b, const Conv2d& conv,
                 const Epilogue& epilogue, void* workspace, Stream stream) {
-  if (few_inputs(conv)) return few_inputs_fprop(y, saved, x, w, b, conv, epilogue, false, stream);
-  if (saved) {  // x cos x behind so few channels: no network has it, and no kernel here has room for it
+  if (saved) {  // z first, and x cos x as a pass of its own
     Epilogue linear = epilogue;
     linear.activation = Activation::none;
     ends_fprop(saved, nullptr, x, w, b, conv, linear, workspace, stream);
     return activation_forward(y, saved, conv.groups * conv.out_elements(), conv.out_type, epilogue.activation, 0,
                               stream);
   }
-  if (takes_few_outputs(conv, x, w))
+  if (few_inputs(conv))
+    few_inputs_fprop(y, x, w, b, conv, epilogue, false, stream);
+  else if (takes_few_outputs(conv, x, w))
     few_outputs_fprop(y, x, w, b, conv, epilogue, stream);
   else if (conv.type == DType::bf16)
     launch_few_outputs<Bf16>(y, x, w, b, conv, epilogue, stream);
@@ -201,7 +202,7 @@ void ends_fprop(void* y, void* saved, const void* x, const void* w, const float*
 void ends_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void*, Stream stream) {
   Conv2d m = mirrored(conv);
   m.out_type = conv.type;
-  few_inputs_fprop(dx, nullptr, dz, w, nullptr, m, {}, true, stream);
+  few_inputs_fprop(dx, dz, w, nullptr, m, {}, true, stream);
 }
 
 void ends_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream) {

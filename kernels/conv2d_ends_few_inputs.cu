@@ -50,8 +50,8 @@ __device__ __forceinline__ void gather_pixel(Bf16* row, const Bf16* x, const Con
 
 // y of 128 pixels and 64 channels; blockIdx: tile of pixels, tile of channels, group. Shared memory:
 //   a[pixel][depth]    b[channel][depth]
-DOPPEL_GLOBAL((kThreads), few_inputs_fprop_kernel, void* y, void* saved, const Bf16* x, const Bf16* w,
-              const float* bias, Conv2d conv, Epilogue epilogue, bool mirrored_weights, bool pairs) {
+DOPPEL_GLOBAL((kThreads), few_inputs_fprop_kernel, void* y, const Bf16* x, const Bf16* w, const float* bias,
+              Conv2d conv, Epilogue epilogue, bool mirrored_weights, bool pairs) {
   DOPPEL_SHARED_DYNAMIC(bytes);
   const int depth = depth_of(conv), padded = padded_depth(conv), pitch = pitch_of(conv), taps = conv.r * conv.s;
   const int thread = int(threadIdx.x), k0 = int(blockIdx.y) * kChannels;
@@ -95,20 +95,17 @@ DOPPEL_GLOBAL((kThreads), few_inputs_fprop_kernel, void* y, void* saved, const B
 #pragma unroll
     for (int j = 0; j < kChannels / 8; ++j) {
       const int k = k0 + 8 * j + 2 * (lane() % 4);
-      float z[2] = {};
+      float v[2] = {};
 #pragma unroll
       for (int e = 0; e < 2; ++e)
-        if (k + e < conv.k) z[e] = sums[i / 2][j][i % 2 * 2 + e] + (bias ? bias[k + e] : 0);
+        if (k + e < conv.k) v[e] = finish_output(sums[i / 2][j][i % 2 * 2 + e] + (bias ? bias[k + e] : 0), epilogue);
       if (pairs && k < conv.k) {
-        const int64_t at = first + output_offset(conv, epilogue.shuffle, 0, line, q, k);
-        if (saved) store_output_pair(saved, at, z[0], z[1], conv.out_type);
-        store_output_pair(y, at, finish_output(z[0], epilogue), finish_output(z[1], epilogue), conv.out_type);
+        store_output_pair(y, first + output_offset(conv, epilogue.shuffle, 0, line, q, k), v[0], v[1], conv.out_type);
       } else {
 #pragma unroll
         for (int e = 0; e < 2; ++e)
           if (k + e < conv.k)
-            store_finished(y, saved, first + output_offset(conv, epilogue.shuffle, 0, line, q, k + e), z[e], epilogue,
-                           conv.out_type);
+            store_output(y, first + output_offset(conv, epilogue.shuffle, 0, line, q, k + e), v[e], conv.out_type);
       }
     }
   }
@@ -188,17 +185,16 @@ bool takes_few_inputs(const Conv2d& conv) {
   return conv.type == DType::bf16 && conv.c <= 4 && padded_depth(conv) <= kMostDepth;
 }
 
-void few_inputs_fprop(void* y, void* saved, const void* x, const void* w, const float* b, const Conv2d& conv,
+void few_inputs_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv,
                       const Epilogue& epilogue, bool mirrored_weights, Stream stream) {
-  const size_t pair = 2 * size_of(conv.out_type);
-  const bool pairs = output_vector(conv, epilogue.shuffle) >= 2 && reinterpret_cast<uintptr_t>(y) % pair == 0 &&
-                     reinterpret_cast<uintptr_t>(saved) % pair == 0;
+  const bool pairs =
+      output_vector(conv, epilogue.shuffle) >= 2 && reinterpret_cast<uintptr_t>(y) % (2 * size_of(conv.out_type)) == 0;
   const size_t shared = size_t(kPixels + kChannels) * size_t(pitch_of(conv)) * sizeof(Bf16);
   DOPPEL_KERNEL(few_inputs_fprop_kernel)
       .launch({dim3(blocks_for(conv.out_pixels(), kPixels), blocks_for(conv.k, kChannels), unsigned(conv.groups)),
                kThreads, shared},
-              y, saved, static_cast<const Bf16*>(x), static_cast<const Bf16*>(w), b, conv, epilogue, mirrored_weights,
-              pairs, stream);
+              y, static_cast<const Bf16*>(x), static_cast<const Bf16*>(w), b, conv, epilogue, mirrored_weights, pairs,
+              stream);
 }
 
 size_t few_inputs_wgrad_workspace(const Conv2d& conv) {

@@ -111,7 +111,7 @@ DOPPEL_GLOBAL((kThreads), products_kernel, void* y, const Bf16* x, const Bf16* w
       for (int s = 0; s < conv.s; ++s)
         z += product[((row + r) * width + column + s) * kProductPitch + (r * conv.s + s) * conv.k + k];
     store_output(y, group * conv.out_elements() + output_offset(conv, epilogue.shuffle, n, p0 + row, q0 + column, k),
-                 finish_output_simply(z + b[k], epilogue), conv.out_type);
+                 finish_output(z + b[k], epilogue), conv.out_type);
   }
 }
 

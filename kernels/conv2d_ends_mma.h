@@ -25,7 +25,7 @@ inline Conv2d mirrored(const Conv2d& v) {
 bool takes_few_inputs(const Conv2d& conv);
 // y = f(x w + b), b null: none. `mirrored_weights`: w is that of the convolution whose mirror conv is, [C, R, S, K]
 // with R and S reversed.
-void few_inputs_fprop(void* y, void* saved, const void* x, const void* w, const float* b, const Conv2d& conv,
+void few_inputs_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv,
                       const Epilogue& epilogue, bool mirrored_weights, Stream stream);
 size_t few_inputs_wgrad_workspace(const Conv2d& conv);
 void few_inputs_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream);

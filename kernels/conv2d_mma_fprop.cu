@@ -70,7 +70,7 @@ MmaPlan plan_of(const Conv2d& v) {
 }
 
 // Whether z goes through memory: when its sum is split, for the epilogues of last layers, which are rarely wide enough
-// to be computed here, and where two tensors are stored.
+// to be computed here, and where two tensors are stored (x cos x).
 bool by_partials(const Conv2d& v, const Epilogue& e) {
   return plan_of(v).splits > 1 || e.activation == Activation::sigmoid || saves_input(e.activation) ||
          v.out_type == DType::f32;

@@ -24,13 +24,9 @@ DOPPEL_BOTH inline int output_vector(const Conv2d& conv, bool shuffle) {
   return run % 4 == 0 ? 4 : run % 2 == 0 ? 2 : 1;
 }
 
-// f(z) of a z that has its bias.
+// f(z) of a z that has its bias, for any f but x cos x: the kernels of the products store one tensor, and their code,
+// unrolled over a tile, would be several times as long with a cosine.
 __device__ __forceinline__ float finish_output(float z, const Epilogue& epilogue) {
-  return activate(epilogue.activation, z, epilogue.slope);
-}
-
-// The same without x cos x, which costs registers: for kernels that leave it to a pass of its own.
-__device__ __forceinline__ float finish_output_simply(float z, const Epilogue& epilogue) {
   if (epilogue.activation == Activation::leaky_relu) return activate(Activation::leaky_relu, z, epilogue.slope);
   return epilogue.activation == Activation::sigmoid ? activate(Activation::sigmoid, z, 0) : z;
 }
@@ -41,13 +37,6 @@ __device__ __forceinline__ void store_output(void* y, int64_t at, float value, D
     static_cast<Bf16*>(y)[at] = to_bf16(value);
   else
     static_cast<float*>(y)[at] = value;
-}
-
-// y[at] = f(z), and saved[at] = z where there is a `saved`, both rounded to `type`.
-__device__ __forceinline__ void store_finished(void* y, void* saved, int64_t at, float z, const Epilogue& epilogue,
-                                               DType type) {
-  if (saved) store_output(saved, at, z, type);
-  store_output(y, at, finish_output(z, epilogue), type);
 }
 
 // y[at], y[at + 1], in one store: `at` is even, and y aligned to two elements.

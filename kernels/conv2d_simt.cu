@@ -128,8 +128,8 @@ struct GatherLoader {
 // Four sums of one pixel (its number among the group's that are written) from channel `column` on: y = f(sum + b), dx =
 // sum; `first`: the group's first element of out.
 template <bool Forward>
-__device__ __forceinline__ void write_quad(void* out, void* saved, int64_t first, const float* b, Quad quad,
-                                           const Gather& g, int64_t pixel, int column, int columns) {
+__device__ __forceinline__ void write_quad(void* out, int64_t first, const float* b, Quad quad, const Gather& g,
+                                           int64_t pixel, int column, int columns) {
   const Conv2d& conv = g.conv;
   const DType type = Forward ? conv.out_type : conv.type;
   const auto offset = [&](int k) {
@@ -137,30 +137,24 @@ __device__ __forceinline__ void write_quad(void* out, void* saved, int64_t first
                                             int(pixel % conv.out_w()), k)
                             : pixel * columns + k);
   };
-  const auto store = [&](void* to) {
-    if (g.out_vectors)
-      store_output_quad(to, offset(column), quad, type);
-    else
-#pragma unroll
-      for (int j = 0; j < 4; ++j)
-        if (column + j < columns) store_output(to, offset(column + j), quad.v[j], type);
-  };
   if constexpr (Forward) {
 #pragma unroll
     for (int j = 0; j < 4; ++j)
-      if (column + j < columns) quad.v[j] += b[column + j];
-    if (saved) store(saved);
-#pragma unroll
-    for (int j = 0; j < 4; ++j) quad.v[j] = finish_output(quad.v[j], g.epilogue);
+      if (column + j < columns) quad.v[j] = finish_output(quad.v[j] + b[column + j], g.epilogue);
   }
-  store(out);
+  if (g.out_vectors)
+    store_output_quad(out, offset(column), quad, type);
+  else
+#pragma unroll
+    for (int j = 0; j < 4; ++j)
+      if (column + j < columns) store_output(out, offset(column + j), quad.v[j], type);
 }
 
 // One tile of a group's [pixels, channels written]; blockIdx: tile of pixels, tile of channels, phase and split and
-// group. With more than one split the bare sums go to partial[group][split][pixel][channel].
+// group. Where there is a `partial`, the bare sums go to partial[group][split][pixel][channel].
 template <typename T, bool Forward>
-DOPPEL_GLOBAL((kTileThreads), gather_kernel, void* out, void* saved, float* partial, const T* in, const T* w,
-              const float* b, Gather g) {
+DOPPEL_GLOBAL((kTileThreads), gather_kernel, void* out, float* partial, const T* in, const T* w, const float* b,
+              Gather g) {
   const int phase = int(blockIdx.z) % phases<Forward>(g.conv), part = int(blockIdx.z) / phases<Forward>(g.conv);
   const int split = part % g.splits, group = part / g.splits;
   const Axis ah = axis_h<Forward>(g.conv, phase), aw = axis_w<Forward>(g.conv, phase);
@@ -190,9 +184,8 @@ DOPPEL_GLOBAL((kTileThreads), gather_kernel, void* out, void* saved, float* part
       const int k = column + TileSums::column(half);
       if (k >= columns) continue;
       const Quad quad = sums.quad(i, half);
-      if (g.splits == 1)
-        write_quad<Forward>(out, saved, first, b + (Forward ? group * g.conv.bias_stride : 0), quad, g, pixel, k,
-                            columns);
+      if (!partial)
+        write_quad<Forward>(out, first, b + (Forward ? group * g.conv.bias_stride : 0), quad, g, pixel, k, columns);
       else
         for (int j = 0; j < 4; ++j)
           if (k + j < columns) partial[(part * pixels + pixel) * columns + k + j] = quad.v[j];
@@ -227,10 +220,15 @@ int splits_of(const Conv2d& conv) {
   return simt_splits(sum_of<Forward>(conv), Forward ? conv.kernels.fprop : conv.kernels.dgrad);
 }
 
+// Whether the sums go through memory: those that are split, and those that become two tensors.
+bool by_partials(int splits, const Epilogue& epilogue) {
+  return splits > 1 || saves_input(epilogue.activation);
+}
+
 template <bool Forward>
-size_t workspace_of(const Conv2d& conv, int64_t outputs) {
+size_t workspace_of(const Conv2d& conv, const Epilogue& epilogue, int64_t outputs) {
   const int splits = splits_of<Forward>(conv);
-  return splits == 1 ? 0 : size_t(conv.groups) * size_t(splits) * size_t(outputs) * sizeof(float);
+  return by_partials(splits, epilogue) ? size_t(conv.groups) * size_t(splits) * size_t(outputs) * sizeof(float) : 0;
 }
 
 template <typename T, bool Forward>
@@ -243,28 +241,26 @@ void launch_gather(void* out, void* saved, const void* in, const void* w, const 
   g.w_vectors =
       (Forward ? conv.s * conv.c : conv.c) % 4 == 0 && conv.weight_stride % 4 == 0 && is_aligned<Vector<T, 4>>(w);
   g.out_vectors = (Forward ? output_vector(conv, epilogue.shuffle) == 4 : conv.c % 4 == 0) &&
-                  reinterpret_cast<uintptr_t>(out) % (4 * size_of(type)) == 0 &&
-                  reinterpret_cast<uintptr_t>(saved) % (4 * size_of(type)) == 0;
+                  reinterpret_cast<uintptr_t>(out) % (4 * size_of(type)) == 0;
+  float* const partial = by_partials(g.splits, epilogue) ? static_cast<float*>(workspace) : nullptr;
   DOPPEL_KERNEL(gather_kernel<T, Forward>)
       .launch({dim3(unsigned(tiles_of<Forward>(conv)), blocks_for(columns, kTile),
                     unsigned(phases<Forward>(conv) * g.splits * conv.groups)),
                kTileThreads},
-              out, saved, static_cast<float*>(workspace), static_cast<const T*>(in), static_cast<const T*>(w), b, g,
-              stream);
-  if (g.splits == 1) return;
+              out, partial, static_cast<const T*>(in), static_cast<const T*>(w), b, g, stream);
+  if (!partial) return;
   if (Forward)
-    finish_splits(out, saved, static_cast<const float*>(workspace), b, conv, epilogue, g.splits, stream);
+    finish_splits(out, saved, partial, b, conv, epilogue, g.splits, stream);
   else
-    add_splits(out, conv.type, static_cast<const float*>(workspace), conv.in_elements(), g.splits, conv.groups,
-               conv.in_elements(), stream);
+    add_splits(out, conv.type, partial, conv.in_elements(), g.splits, conv.groups, conv.in_elements(), stream);
 }
 
 }  // namespace
 
-ConvWorkspace simt_workspace(const Conv2d& conv, const Epilogue&) {
+ConvWorkspace simt_workspace(const Conv2d& conv, const Epilogue& epilogue) {
   ConvWorkspace bytes;
-  bytes.fprop = workspace_of<true>(conv, conv.out_elements());
-  bytes.dgrad = workspace_of<false>(conv, conv.in_elements());
+  bytes.fprop = workspace_of<true>(conv, epilogue, conv.out_elements());
+  bytes.dgrad = workspace_of<false>(conv, {}, conv.in_elements());
   bytes.wgrad = simt_wgrad_workspace(conv);
   return bytes;
 }

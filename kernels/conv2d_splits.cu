@@ -57,7 +57,7 @@ DOPPEL_GLOBAL((kThreads), finish_kernel, void* y, void* saved, const float* part
       group * count + output_offset(conv, epilogue.shuffle, 0, pixel / conv.out_w(), pixel % conv.out_w(), k);
   if (saved) store_outputs(saved, at, z, conv.out_type);
 #pragma unroll
-  for (int j = 0; j < Width; ++j) z.v[j] = finish_output(z.v[j], epilogue);
+  for (int j = 0; j < Width; ++j) z.v[j] = activate(epilogue.activation, z.v[j], epilogue.slope);
   store_outputs(y, at, z, conv.out_type);
 }
 
