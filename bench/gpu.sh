@@ -215,7 +215,7 @@ peer() { # NAME LIMIT OPTIONS...
 if [ $rehearse ]; then
   if needs bench_step "$build/bench_step"; then
     part bench_step 150 parts.log bench_step.json "$build/bench_step" --device $device --arch lite --precision bf16 \
-      --batch 1 --seconds 0 --json --profile --kernel-cache "$state/kernels.json"
+      --batch 1 --seconds 0.001 --json --profile --kernel-cache "$state/kernels.json"
   fi
   if needs bench_kernels "$build/bench_kernels"; then
     part bench_kernels 60 parts.log bench_kernels.json "$build/bench_kernels" --device $device --arch lite \
