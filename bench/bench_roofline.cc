@@ -9,10 +9,10 @@
 // (the default), or the one that is taken untimed. --resources: registers of the kernels, as the build wrote them.
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
+#include "bench/numbers.h"
 #include "bench/roofline.h"
 #include "nn/training_step.h"
 #include "runtime/error.h"
@@ -193,12 +193,12 @@ int main_program(int argc, char** argv) {
     else if (key == "--resources")
       o.resources = argv[i];
     else if (key == "--batch")
-      o.batch = std::atoi(argv[i]);
+      o.batch = parse_batch(argv[i]);
     else
       return usage();
   }
   const Card* card = find_card(o.device);
-  if (!card || o.batch < 1 || (o.conv != "handwritten" && o.conv != "untimed")) return usage();
+  if (!card || (o.conv != "handwritten" && o.conv != "untimed")) return usage();
   if (!o.arch.empty()) architecture(o.arch);
   const ResourceTable resources = read_resources(o.resources);
   if (resources.empty())

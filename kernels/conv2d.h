@@ -105,7 +105,8 @@ ConvWorkspace conv2d_workspace(const Conv2d& conv, const Epilogue& epilogue, Str
 std::vector<KernelChoice> conv2d_choices(const Conv2d& conv, Pass pass, Stream stream);
 
 // Where saves_input(activation), `saved` becomes shuffle(z), of y's shape and type; else it may be null. y is f of z
-// before that rounding or after it (CPU, cuDNN, and from or to at most 4 channels, where the activation is a pass of its own).
+// before that rounding or after it (CPU, cuDNN, and from or to at most 4 channels, where the activation is a pass of
+// its own).
 void conv2d_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv, const Epilogue& epilogue,
                   void* workspace, Stream stream, void* saved = nullptr);
 

@@ -16,7 +16,8 @@ namespace {
 
 void access(void* address, size_t bytes, Access kind, void* return_address) {
   // Outside kernels (launchers, inlined functions that other code shares) there is nothing to check.
-  if (Block* block = running_block(); block && !block->reporting()) shadow_checker().check(*block, address, bytes, kind, place_of(return_address));
+  if (Block* block = running_block(); block && !block->reporting())
+    shadow_checker().check(*block, address, bytes, kind, place_of(return_address));
 }
 
 // ubsan_handlers.h
