@@ -67,10 +67,17 @@ void global_norm(float* norm, const float* g, int64_t count, void*, Stream) {
   double partial[kNormParts];
   parallel_for(kNormParts, 1, [&](int64_t part0, int64_t part1) {
     for (int64_t part = part0; part < part1; ++part) {
-      double sum = 0;
+      // As many sums as keep an addition from waiting for the one before it.
+      constexpr int kSums = 32;
+      double sums[kSums] = {}, sum = 0;
+      int64_t i = count * part / kNormParts;
       const int64_t end = count * (part + 1) / kNormParts;
-#pragma omp simd reduction(+ : sum)
-      for (int64_t i = count * part / kNormParts; i < end; ++i) sum += double(g[i]) * g[i];
+      for (; i + kSums <= end; i += kSums) {
+#pragma omp simd
+        for (int j = 0; j < kSums; ++j) sums[j] += double(g[i + j]) * g[i + j];
+      }
+      for (; i < end; ++i) sum += double(g[i]) * g[i];
+      for (const double s : sums) sum += s;
       partial[part] = sum;
     }
   });
