@@ -217,3 +217,20 @@ TEST_CASE("kernel choice: more blocks than a grid has along one axis are refused
     CHECK_NOTHROW(conv2d_workspace(chosen, kPlain, stream));
   }
 }
+
+TEST_CASE("kernel choice: simt is offered in a quarter of the model's parts to four times as many",
+          "[conv2d][choice][emulator]") {
+  // Tiles that fill an eighth of the blocks that the model wants, and all of them; sums that are long enough for more.
+  for (const auto& [shape, best] : {std::pair{make_conv(1, 16, 16, 512, 512, 3, 3, 1, Padding::same), 8},
+                                    std::pair{make_conv(8, 32, 32, 512, 128, 3, 3, 1, Padding::same), 1}}) {
+    const Conv2d conv = typed(shape, DType::f32);
+    std::vector<int> splits, want;
+    for (const KernelChoice& choice : conv2d_choices(conv, Pass::fprop, Stream{Device::emulator}))
+      if (choice.kernel == KernelKind::simt) splits.push_back(choice.splits);
+    for (int parts = std::max(1, best / 4); parts <= 4 * best; parts *= 2) want.push_back(parts);
+    REQUIRE(!splits.empty());
+    CHECK(splits[0] == best);
+    std::sort(splits.begin(), splits.end());
+    CHECK(splits == want);
+  }
+}
