@@ -132,4 +132,21 @@ inline void check_everywhere(const Conv2d& conv, const std::vector<Epilogue>& ep
 inline const std::vector<Epilogue> kAll = {kPlain,   kLeaky,          kSigmoid, kUp,
                                            kShuffle, kSigmoidShuffle, kCosine,  kCosineShuffle};
 
+struct Layer {
+  Conv2d conv;
+  Epilogue epilogue;
+};
+
+// The layers of the first autoencoder on pictures of `size` (a multiple of 16), of which the first has `width` filters.
+inline std::vector<Layer> first_autoencoder(int width, int size) {
+  std::vector<Layer> layers;
+  int c = 3, k = width, at = size;
+  for (int i = 0; i < 4; ++i, c = k, k *= 2, at /= 2)
+    layers.push_back({make_conv(2, at, at, c, k, 5, 5, 2, Padding::same), kLeaky});
+  for (c = 4 * width; at < size; c /= 2, at *= 2)
+    layers.push_back({make_conv(2, at, at, c, 2 * c, 3, 3, 1, Padding::symmetric), kUp});
+  layers.push_back({make_conv(2, size, size, c, 3, 5, 5, 1, Padding::symmetric), kSigmoid});
+  return layers;
+}
+
 }  // namespace doppel::testing

@@ -5,27 +5,6 @@
 using namespace doppel;
 using namespace doppel::testing;
 
-namespace {
-
-struct Layer {
-  Conv2d conv;
-  Epilogue epilogue;
-};
-
-// The layers of the first autoencoder on pictures of `size` (a multiple of 16), of which the first has `width` filters.
-std::vector<Layer> first_autoencoder(int width, int size) {
-  std::vector<Layer> layers;
-  int c = 3, k = width, at = size;
-  for (int i = 0; i < 4; ++i, c = k, k *= 2, at /= 2)
-    layers.push_back({make_conv(2, at, at, c, k, 5, 5, 2, Padding::same), kLeaky});
-  for (c = 4 * width; at < size; c /= 2, at *= 2)
-    layers.push_back({make_conv(2, at, at, c, 2 * c, 3, 3, 1, Padding::symmetric), kUp});
-  layers.push_back({make_conv(2, size, size, c, 3, 5, 5, 1, Padding::symmetric), kSigmoid});
-  return layers;
-}
-
-}  // namespace
-
 TEST_CASE("conv2d: minimal shapes", "[conv2d][emulator]") {
   check_everywhere(make_conv(1, 1, 1, 1, 1, 1, 1, 1, Padding::none), kAll, 1);
   check_everywhere(make_conv(1, 1, 1, 1, 4, 1, 1, 2, Padding::none), kAll, 2);

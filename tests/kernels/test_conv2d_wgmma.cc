@@ -66,6 +66,14 @@ TEST_CASE("conv2d by wgmma: stride 2", "[conv2d][wgmma][emulator]") {
   check_choices(conv, kLeaky, {kSquare, kWideSplit}, 24);
 }
 
+TEST_CASE("conv2d by wgmma: the first autoencoder's layers at a 16th of the width", "[conv2d][wgmma][emulator]") {
+  int taken = 0;
+  for (const Layer& layer : first_autoencoder(8, 16))
+    if (layer.conv.c % 8 == 0 && layer.conv.k % 8 == 0)
+      check_choices(layer.conv, layer.epilogue, {kSquare}, 25 + ++taken);
+  CHECK(taken == 6);  // all but those from fewer channels
+}
+
 TEST_CASE("conv2d by wgmma: epilogues", "[conv2d][wgmma][emulator]") {
   const Conv2d even = make_conv(2, 3, 5, 16, 48, 1, 1, 1, Padding::none);
   const Conv2d odd = make_conv(2, 3, 5, 16, 24, 1, 1, 1, Padding::none);  // the middle unit falls into two runs
