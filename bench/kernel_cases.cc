@@ -18,9 +18,9 @@
 namespace doppel::bench {
 namespace {
 
-// Who has matrix products here: ours, and the libraries where they can be used.
+// Who has matrix products here: ours, and the libraries where one of them can be used.
 std::vector<Library> producers() {
-  static const bool libraries = device_in_use() == Device::cuda && vendor_problem().empty();
+  static const bool libraries = device_in_use() == Device::cuda && !vendor_libraries().versions().empty();
   return libraries ? std::vector<Library>{Library::doppel, Library::vendor} : std::vector<Library>{Library::doppel};
 }
 

@@ -14,22 +14,36 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "kernels/conv2d.h"
 #include "kernels/dense.h"
 
 namespace doppel {
 
-// "" when both libraries can be used on this machine's card, else why not. In every build; the rest is not.
-std::string vendor_problem();
-// "cuDNN 91300, cuBLASLt 130002"; throws std::runtime_error where they cannot be opened.
-std::string vendor_versions();
+// Which of the libraries can be used on this machine's card: each may be there without the other.
+struct VendorLibraries {
+  struct One {
+    std::string version;  // "cuDNN 91300"; empty where it cannot be used
+    std::string problem;  // why not; empty where it can
+  };
+  One cudnn;     // the convolutions
+  One cublaslt;  // the dense layers
+
+  // "cuDNN 91300, cuBLASLt 130002", of those that can be used.
+  std::string versions() const;
+  // For people: what can be used, and what is left out and why.
+  std::vector<std::string> lines() const;
+};
+// Found out by the first call. In every build; what on_vendor has is not.
+const VendorLibraries& vendor_libraries();
 
 namespace on_vendor {
 
 // kernels[pass] of the layer says which algorithm, where it says KernelKind::vendor. Of a pass without an algorithm
 // conv2d_workspace() says 0, and the launcher throws std::runtime_error; an algorithm that is not on the list is
-// refused with std::invalid_argument. One group at a time.
+// refused with std::invalid_argument. One group at a time. Where vendor_libraries() lacks the library there is no
+// choice, and all else throws std::runtime_error that says why.
 //
 // The libraries have no backward epilogue: our own serves both, and this includes its workspace.
 decltype(::doppel::conv2d_workspace) conv2d_workspace;

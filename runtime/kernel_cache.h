@@ -27,7 +27,8 @@ class KernelCache {
   using Times = std::map<std::string, double>;  // microseconds of each kernel; infinity where it cannot
 
   // Of a device, measured with kernels of that generation (kernels/kernel_generation.h) and those libraries
-  // (vendor_versions(); empty where they take no part: then their times stay as they are). An empty path keeps nothing.
+  // (VendorLibraries::versions(); empty where none takes part: then their times stay as they are). An empty path keeps
+  // nothing.
   KernelCache(std::string path, std::string device, std::string generation, std::string libraries)
       : path_(std::move(path)),
         device_(std::move(device)),

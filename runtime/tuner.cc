@@ -76,14 +76,15 @@ class Tuner {
   }
 
  private:
-  // Of cuDNN and cuBLASLt; empty where they take no part.
+  // Of those of cuDNN and cuBLASLt that take part.
   std::string library_versions() const {
     if (tuning_.candidates != Candidates::all) return {};
     if (!tuning_.libraries.empty()) return tuning_.libraries;
-    const std::string problem = stream_.device == Device::cuda ? vendor_problem() : "they need a card";
-    if (problem.empty()) return vendor_versions();
-    tell("cuDNN and cuBLASLt are left out: " + problem);
-    return {};
+    const VendorLibraries::One useless{"", "they need a card"};
+    const VendorLibraries found =
+        stream_.device == Device::cuda ? vendor_libraries() : VendorLibraries{useless, useless};
+    for (const std::string& line : found.lines()) tell(line);
+    return found.versions();
   }
 
   // A library need not have every product.

@@ -99,8 +99,9 @@ void add_train(CLI::App& app) {
   add_face_memory(*sub, o->command.face_memory);
   sub->add_option("--conv", o->command.conv,
                   "How a card's kernels of convolutions and dense layers are chosen. handwritten: the fastest of "
-                  "doppel's, each timed once for the card; auto: those and cuDNN's and cuBLASLt's where they are "
-                  "installed; untimed: doppel's, by the shapes alone")
+                  "doppel's, each timed once for the card; auto: those, and cuDNN's for convolutions and "
+                  "cuBLASLt's for dense layers, each where it is installed (a line says what was found); untimed: "
+                  "doppel's, by the shapes alone")
       ->check(CLI::IsMember({"handwritten", "auto", "untimed"}))
       ->capture_default_str();
   sub->add_option("--save-every", o->command.save_every, "Seconds between checkpoints")

@@ -129,6 +129,7 @@ DenseWorkspace dense_workspace(const Dense& dense, Stream) {
 
 std::vector<KernelChoice> dense_choices(const Dense& dense, Pass pass, Stream) {
   std::vector<KernelChoice> choices;
+  if (!vendor_libraries().cublaslt.problem.empty()) return choices;
   const int count = int(plan_of(product_of(dense, pass)).algorithms.size());
   for (int number = 1; number <= count; ++number) choices.push_back({KernelKind::vendor, 1, number});
   return choices;

@@ -108,22 +108,27 @@ void check(cudaError_t status, const CallPlace& place) {
 
 }  // namespace vendor
 
-std::string vendor_problem() {
-  try {
-    int cards = 0;
-    DOPPEL_CHECK_LIBRARY(cudaGetDeviceCount(&cards), "looking for a card");
-    if (cards == 0) return "there is no card";
-    vendor::cudnn_handle({Device::cuda, nullptr});
-    vendor::cublaslt_handle();
-    return "";
-  } catch (const std::exception& e) {
-    return e.what();
-  }
-}
-
-std::string vendor_versions() {
-  return "cuDNN " + std::to_string(vendor::cudnn().cudnnGetVersion()) + ", cuBLASLt " +
-         std::to_string(vendor::cublaslt().cublasLtGetVersion());
+const VendorLibraries& vendor_libraries() {
+  // What `start` says of a library, which it opens, and gives a handle of.
+  const auto found = [](const auto& start) -> VendorLibraries::One {
+    try {
+      int cards = 0;
+      DOPPEL_CHECK_LIBRARY(cudaGetDeviceCount(&cards), "looking for a card");
+      if (cards == 0) return {"", "there is no card"};
+      return {start(), ""};
+    } catch (const std::exception& e) {
+      return {"", e.what()};
+    }
+  };
+  static const VendorLibraries libraries{found([] {
+                                           vendor::cudnn_handle({Device::cuda, nullptr});
+                                           return "cuDNN " + std::to_string(vendor::cudnn().cudnnGetVersion());
+                                         }),
+                                         found([] {
+                                           vendor::cublaslt_handle();
+                                           return "cuBLASLt " + std::to_string(vendor::cublaslt().cublasLtGetVersion());
+                                         })};
+  return libraries;
 }
 
 }  // namespace doppel

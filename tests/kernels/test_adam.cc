@@ -67,6 +67,27 @@ void check_adam(int64_t count, int steps, const AdamOptions& options, float lr, 
   }
 }
 
+// A clipped step on many parameters, and the norm that clips it.
+struct Clipped {
+  static constexpr int64_t kCount = 100003;
+  Buffer w{DType::f32, uniform(1, kCount)}, norm{DType::f32, 1};
+
+  explicit Clipped(Stream stream) {
+    Buffer m(DType::f32, uniform(2, kCount)), v(DType::f32, uniform(3, kCount, 0, 1)),
+        g(DType::f32, uniform(4, kCount));
+    AdamOptions options;
+    options.clip_norm = 1;
+    Values<StepState> state(1);
+    state[0] = {1, 5, 1e-3f, 0};
+    norm_of(norm, g, stream);
+    adam({w.f32(), m.f32(), v.f32(), g.f32(), nullptr, nullptr, kCount}, norm.f32(), state.data(), options, stream);
+  }
+  void check_same(const Clipped& other) const {
+    CHECK(w.same_bits(other.w));
+    CHECK(norm.same_bits(other.norm));
+  }
+};
+
 }  // namespace
 
 TEST_CASE("adam agrees with the reference", "[adam][emulator]") {
@@ -144,44 +165,41 @@ TEST_CASE("adam late in a run: the corrections tend to 1", "[adam][emulator]") {
 }
 
 TEST_CASE("adam and the norm give the same bits on every thread count", "[adam][emulator]") {
-  on_backends([](Stream stream) {
-    const int64_t count = 100003;
-    const auto run = [&](Buffer& w, Buffer& norm_buffer) {
-      Buffer m(DType::f32, uniform(2, count)), v(DType::f32, uniform(3, count, 0, 1)), g(DType::f32, uniform(4, count));
-      AdamOptions options;
-      options.clip_norm = 1;
-      Values<StepState> state(1);
-      state[0] = {1, 5, 1e-3f, 0};
-      norm_of(norm_buffer, g, stream);
-      adam({w.f32(), m.f32(), v.f32(), g.f32(), nullptr, nullptr, count}, norm_buffer.f32(), state.data(), options,
-           stream);
-    };
-    Buffer first(DType::f32, uniform(1, count)), first_norm(DType::f32, 1);
-    run(first, first_norm);
-    for (const int threads : {1, 2, 3, 7}) {
-      Buffer w(DType::f32, uniform(1, count)), norm_buffer(DType::f32, 1);
-      with_threads(threads, [&] { run(w, norm_buffer); });
-      CHECK(w.same_bits(first));
-      CHECK(norm_buffer.same_bits(first_norm));
-    }
+  if (!emulator::checked())
+    on_fast_backends([](Stream stream) {
+      const Clipped first(stream);
+      for (const int threads : {1, 2, 3, 7}) with_threads(threads, [&] { Clipped(stream).check_same(first); });
+    });
+  // And of the emulator's in every order of its blocks and warps.
+  using emulator::Order;
+  testing::on_emulator(Order::forward, [](Stream stream) {
+    const Clipped first(stream);
+    for (const auto& [order, threads] : {std::pair{Order::reverse, 1}, {Order::shuffled, 3}})
+      testing::on_emulator(order, [&](Stream s) { with_threads(threads, [&] { Clipped(s).check_same(first); }); });
   });
 }
 
 TEST_CASE("global_norm agrees with the reference", "[adam][emulator]") {
-  on_backends([](Stream stream) {
-    for (const int64_t count : {1, 2, 63, 64, 65, 1000, 300007}) {
-      Buffer g(DType::f32, uniform(uint64_t(count), count)), got(DType::f32, 1);
-      norm_of(got, g, stream);
-      const double want = norm(g.values());
-      CHECK(mismatch(got, {want}, {2 * kRound * want}) == "");
-    }
-    // Squares beyond the range of fp32 are summed in double.
-    Buffer large(DType::f32, Doubles{3e25, 4e25}), small(DType::f32, Doubles{3e-25, 4e-25}), got(DType::f32, 1);
-    norm_of(got, large, stream);
-    CHECK(got[0] == Approx(5e25).epsilon(1e-6));
-    norm_of(got, small, stream);
-    CHECK(got[0] == Approx(5e-25).epsilon(1e-6));
-  });
+  const auto check_values = [](const Doubles& values, Stream stream) {
+    INFO("count " << values.size());
+    Buffer g(DType::f32, values), got(DType::f32, 1);
+    norm_of(got, g, stream);
+    const double want = norm(g.values());
+    CHECK(mismatch(got, {want}, {2 * kRound * want}) == "");
+  };
+  const auto check_count = [&](int64_t count, Stream stream) { check_values(uniform(uint64_t(count), count), stream); };
+  // Squares beyond the range of fp32 are summed in double.
+  const Doubles large{3e25, 4e25}, small{3e-25, 4e-25};
+  if (!emulator::checked())
+    on_fast_backends([&](Stream stream) {
+      for (const int64_t count : {1, 2, 63, 64, 65, 1000, 300007}) check_count(count, stream);
+      check_values(large, stream), check_values(small, stream);
+    });
+  // Parts without an element, of one, and of more than a block has threads.
+  using emulator::Order;
+  testing::on_emulator(Order::forward, [&](Stream stream) { check_count(1, stream), check_values(large, stream); });
+  testing::on_emulator(Order::reverse, [&](Stream stream) { check_count(1000, stream), check_values(small, stream); });
+  testing::on_emulator(Order::shuffled, [&](Stream stream) { check_count(300007, stream); });
 }
 
 TEST_CASE("first_nonfinite finds the first value that is not finite", "[adam][emulator]") {

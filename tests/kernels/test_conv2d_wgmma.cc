@@ -104,13 +104,16 @@ TEST_CASE("conv2d by wgmma: every order and number of multiprocessors gives the 
 
 TEST_CASE("conv2d by wgmma: groups are what each is alone", "[conv2d][groups][wgmma][emulator]") {
   // By row: outputs that end within a step of wgrad; pictures of one pixel; two tiles down and across, and more than a
-  // block of channels; a last layer; whole steps. Weights lie apart, and some at distances that no filter divides.
+  // block of channels; a last layer; whole steps; x cos x, of one part and of two. Weights lie apart, and some at
+  // distances that no filter divides.
   const std::tuple<Conv2d, Epilogue, std::vector<KernelChoice>> cases[] = {
       {grouped(make_conv(2, 9, 7, 24, 16, 3, 3, 2, Padding::same), 8), kUp, {kWide, kSquareSplit}},
       {grouped(make_conv(3, 1, 1, 16, 24, 1, 1, 1, Padding::none), 0), kPlain, {kWideSplit}},
       {grouped(make_conv(1, 12, 11, 72, 136, 1, 1, 1, Padding::none), 40), kLeaky, {kSquare}},
       {grouped(make_conv(1, 4, 5, 16, 24, 1, 1, 1, Padding::none), 16), kSigmoid, {kSquare}},
       {grouped(make_conv(2, 8, 8, 8, 8, 1, 3, 1, Padding::symmetric), 8), kShuffle, {kSquareSplit}},
+      {grouped(make_conv(2, 3, 5, 16, 24, 1, 1, 1, Padding::none), 8), kCosine, {kSquare, kWideSplit}},
+      {grouped(make_conv(2, 3, 5, 16, 24, 1, 1, 1, Padding::none), 8), kCosineShuffle, {kSquareSplit}},
   };
   uint64_t seed = 60;
   for (const auto& [conv, epilogue, choices] : cases)

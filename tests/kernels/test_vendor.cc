@@ -1,4 +1,4 @@
-// On a card with cuDNN and cuBLASLt: our convolutions and dense layers against theirs at the layers' real sizes, where
+// On a card with cuDNN or cuBLASLt: our convolutions and dense layers against theirs at the layers' real sizes, where
 // a reference in double would take hours. Elsewhere there is nothing to test.
 #include "kernels/vendor.h"
 
@@ -11,11 +11,17 @@ namespace {
 
 constexpr Stream kOwn{Device::cuda, nullptr};
 
-// False, with the reason as a warning, where the libraries or the card are missing.
-bool vendor_present() {
-  const std::string problem = card_present() ? vendor_problem() : "there is no card";
-  if (!problem.empty()) WARN("cuDNN and cuBLASLt are not tested: " << problem);
+// False, with the reason as a warning, where that library or the card is missing.
+bool present(const char* name, VendorLibraries::One VendorLibraries::*library) {
+  const std::string problem = card_present() ? (vendor_libraries().*library).problem : "there is no card";
+  if (!problem.empty()) WARN(name << " is not tested: " << problem);
   return problem.empty();
+}
+bool cudnn_present() {
+  return present("cuDNN", &VendorLibraries::cudnn);
+}
+bool cublaslt_present() {
+  return present("cuBLASLt", &VendorLibraries::cublaslt);
 }
 
 #if defined(DOPPEL_CUDNN)
@@ -37,7 +43,7 @@ struct Layer {
   Epilogue epilogue;
 };
 const Epilogue kLeaky{Activation::leaky_relu, 0.1f, false}, kUp{Activation::leaky_relu, 0.1f, true},
-    kSigmoid{Activation::sigmoid, 0, false};
+    kSigmoid{Activation::sigmoid, 0, false}, kCosine{Activation::x_cos_x, 0, false};
 const Layer kLayers[] = {
     // "original"
     {64, 3, 128, 5, 2, kLeaky},
@@ -143,14 +149,15 @@ void compare_groups(const Layer& layer, DType type) {
   const int64_t in = kGroups * c.in_elements(), out = kGroups * c.out_elements(),
                 weights = c.weight_stride + c.weights();
   const Buffer x(type, uniform(1, in)), w(type, uniform(2, weights, -0.05f, 0.05f)), dz(type, uniform(3, out));
-  Buffer b(DType::f32, uniform(4, c.bias_stride + c.k));
+  Buffer b(DType::f32, uniform(4, c.bias_stride + c.k)), z(c.out_type, out);
+  void* const saved = saves_input(layer.epilogue.activation) ? z.data() : nullptr;
   const auto run = [&](const Conv2d& conv, Pass pass, Buffer& result) {
     const ConvWorkspace bytes = conv2d_workspace(conv, layer.epilogue, kOwn);
     Buffer workspace(DType::u8, int64_t(pass == Pass::fprop   ? bytes.fprop
                                         : pass == Pass::dgrad ? bytes.dgrad
                                                               : bytes.wgrad));
     if (pass == Pass::fprop)
-      conv2d_fprop(result.data(), x.data(), w.data(), b.f32(), conv, layer.epilogue, workspace.data(), kOwn);
+      conv2d_fprop(result.data(), x.data(), w.data(), b.f32(), conv, layer.epilogue, workspace.data(), kOwn, saved);
     else if (pass == Pass::dgrad)
       conv2d_dgrad(result.data(), dz.data(), w.data(), conv, workspace.data(), kOwn);
     else
@@ -209,7 +216,7 @@ void compare_dense(const Dense& d) {
 }  // namespace
 
 TEST_CASE("our convolutions agree with cuDNN at real sizes", "[vendor]") {
-  if (!vendor_present()) return;
+  if (!cudnn_present()) return;
 #if defined(DOPPEL_CUDNN)
   for (const DType type : {DType::f32, DType::bf16})
     for (const Layer& layer : kLayers) compare_conv(layer, type);
@@ -217,18 +224,19 @@ TEST_CASE("our convolutions agree with cuDNN at real sizes", "[vendor]") {
 }
 
 TEST_CASE("our grouped convolutions agree with each of cuDNN's algorithms, group by group", "[vendor][groups]") {
-  if (!vendor_present()) return;
+  if (!cudnn_present()) return;
 #if defined(DOPPEL_CUDNN)
   // Layers of decoders, and one whose padding is not symmetric.
   for (const DType type : {DType::f32, DType::bf16})
-    for (const Layer& layer : {Layer{8, 512, 1024, 3, 1, kUp}, Layer{32, 64, 128, 3, 1, kUp},
-                               Layer{64, 32, 3, 3, 1, kSigmoid}, Layer{16, 96, 160, 3, 2, kLeaky}})
+    for (const Layer& layer :
+         {Layer{8, 512, 1024, 3, 1, kUp}, Layer{32, 64, 128, 3, 1, kUp}, Layer{64, 32, 3, 3, 1, kSigmoid},
+          Layer{16, 96, 160, 3, 2, kLeaky}, Layer{32, 64, 128, 3, 1, kCosine}})
       compare_groups(layer, type);
 #endif
 }
 
 TEST_CASE("our dense layers agree with cuBLASLt at real sizes", "[vendor]") {
-  if (!vendor_present()) return;
+  if (!cublaslt_present()) return;
 #if defined(DOPPEL_CUDNN)
   for (const DType type : {DType::f32, DType::bf16})
     for (const auto& [c, k] : {std::pair{16384, 1024}, std::pair{1024, 16384}, std::pair{4096, 256}})

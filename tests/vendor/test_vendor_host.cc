@@ -102,9 +102,12 @@ std::vector<KernelChoice> usable() {
 }  // namespace
 
 TEST_CASE("vendor: the libraries are found and say their versions", "[vendor]") {
-  REQUIRE(vendor_problem() == "");
-  CHECK(vendor_versions() ==
-        "cuDNN " + std::to_string(fake::kCudnnVersion) + ", cuBLASLt " + std::to_string(fake::kCublasLtVersion));
+  const VendorLibraries& found = vendor_libraries();
+  REQUIRE(found.cudnn.problem + found.cublaslt.problem == "");
+  const std::string both =
+      "cuDNN " + std::to_string(fake::kCudnnVersion) + ", cuBLASLt " + std::to_string(fake::kCublasLtVersion);
+  CHECK(found.versions() == both);
+  CHECK(found.lines() == std::vector<std::string>{"libraries: " + both});
 }
 
 TEST_CASE("vendor: convolutions agree with the reference", "[vendor]") {
