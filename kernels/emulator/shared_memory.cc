@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "kernels/device/architecture.h"
+#include "kernels/device/launch_limits.h"
 #include "kernels/emulator/block.h"
 #include "kernels/emulator/checker.h"
 
@@ -25,7 +25,7 @@ void* Block::shared_array(const SharedArray& array) {
   for (const Placed& p : arrays_)
     if (p.array == &array) return p.memory;
   static_used_ = (static_used_ + array.alignment - 1) / array.alignment * array.alignment + array.bytes;
-  const Architecture& a = architecture(options().sm);
+  const LaunchLimits& a = launch_limits(options().sm);
   const std::string on = " with " + std::string(array.name) + ", at most ";
   if (static_used_ > a.shared_static)
     fail(Defect::launch,
