@@ -1,5 +1,4 @@
-// The tiles of the kernels that multiply matrices, as their own headers define them. (Those cannot be included beside
-// nn/architecture.h: kernels/device has an Architecture of its own.)
+// The tiles of the kernels that multiply matrices, as their own headers define them.
 #pragma once
 
 #include <optional>

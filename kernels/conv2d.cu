@@ -16,7 +16,7 @@
 #include "kernels/conv2d_mma_plan.h"
 #include "kernels/conv2d_simt.h"
 #include "kernels/conv2d_wgmma.h"
-#include "kernels/device/architecture.h"
+#include "kernels/device/launch_limits.h"
 
 namespace doppel::DOPPEL_BACKEND {
 namespace {

@@ -4,7 +4,6 @@
 
 #include <chrono>
 #include <exception>
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -13,70 +12,18 @@
 #include "faces/track.h"
 #include "kernels/frame.h"
 #include "media/face_set.h"
-#include "media/media_list.h"
-#include "media/picture.h"
-#include "media/video_reader.h"
 #include "runtime/bounded_queue.h"
 #include "runtime/error.h"
 #include "runtime/interrupt.h"
+#include "tools/extract_source.h"
 
 namespace doppel {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-struct Picture {
-  Image image;
-  int64_t frame = 0;
-  double time = 0;
+struct Picture : SourcePicture {
   std::optional<Face> face;  // filled by the second stage
-};
-
-// Yields the frames of one source that are to be looked at.
-class Source {
- public:
-  virtual ~Source() = default;
-  virtual bool next(Picture& picture) = 0;
-  virtual int64_t total() const { return 1; }
-  virtual std::string damage() const { return ""; }
-};
-
-class StillSource : public Source {
- public:
-  explicit StillSource(const std::string& path) : image_(read_picture(path)) {}
-  bool next(Picture& picture) override {
-    if (image_.empty()) return false;
-    picture.image = std::exchange(image_, Image());
-    return true;
-  }
-
- private:
-  Image image_;
-};
-
-class ClipSource : public Source {
- public:
-  // first: frames before it were looked at by an earlier run.
-  ClipSource(const std::string& path, int every, int64_t first) : reader_(path), every_(every), first_(first) {}
-  bool next(Picture& picture) override {
-    for (;;) {
-      const bool wanted = at_ % every_ == 0 && at_ >= first_;
-      VideoFrame frame;
-      if (!(wanted ? reader_.next(frame) : reader_.skip(frame))) return false;
-      ++at_;
-      if (!wanted) continue;
-      picture.image = std::move(frame.image);
-      picture.frame = at_ - 1;
-      picture.time = double(frame.pts) * reader_.format().time_base.value();
-      return true;
-    }
-  }
-  int64_t total() const override { return reader_.frame_count(); }
-  std::string damage() const override { return reader_.damage(); }
-
- private:
-  VideoReader reader_;
-  int64_t every_, first_, at_ = 0;
 };
 
 // Runs `work` on a thread and keeps what it throws; the destructor joins.
@@ -112,24 +59,6 @@ struct Closer {
   ~Closer() { queue.close(); }
 };
 
-// The files that the inputs mean: a folder stands for its pictures and clips. What cannot be listed is a failure.
-std::vector<std::string> files_of(const std::vector<std::string>& inputs, std::vector<std::string>& failures) {
-  std::vector<std::string> files;
-  for (const std::string& input : inputs) {
-    std::error_code none;
-    if (!std::filesystem::is_directory(input, none)) {
-      files.push_back(input);
-      continue;
-    }
-    try {
-      for (const std::string& file : list_media(input)) files.push_back(file);
-    } catch (const Error& e) {
-      failures.push_back(e.what());
-    }
-  }
-  return files;
-}
-
 std::string source_key(const std::string& input, const ExtractOptions& options) {
   struct stat info {};
   if (::stat(input.c_str(), &info) != 0) throw Error(input + ": no such file or folder");
@@ -144,7 +73,7 @@ class Extraction {
 
   ExtractReport run() {
     const Clock::time_point start = Clock::now();
-    for (const std::string& input : files_of(options_.inputs, report_.failures)) {
+    for (const std::string& input : source_files(options_.inputs, report_.failures)) {
       std::string failure;
       one(input, failure);
       if (!failure.empty()) report_.failures.push_back(failure);
@@ -179,13 +108,13 @@ class Extraction {
 
   // What goes wrong with the input is returned in `failure`; what goes wrong with the set is thrown.
   void one(const std::string& input, std::string& failure) {
-    std::unique_ptr<Source> source;
+    std::unique_ptr<PictureSource> source;
     FaceSource state;
     try {
       state.name = input;
       state.key = source_key(input, options_);
       // A writer for the first input that can be read at all, so that a wrong name leaves no folder behind.
-      if (!writer_) open(input, 0);
+      if (!writer_) open_source(input, options_.every, 0);
     } catch (const Error& e) {
       failure = e.what();
       return;
@@ -203,7 +132,7 @@ class Extraction {
       return;
     }
     try {
-      source = open(input, state.frames);
+      source = open_source(input, options_.every, state.frames);
     } catch (const Error& e) {
       failure = e.what();
       return;
@@ -213,13 +142,8 @@ class Extraction {
 
   FaceSetHeader header() const { return {options_.size, options_.coverage}; }
 
-  std::unique_ptr<Source> open(const std::string& input, int64_t first) const {
-    if (media_kind(input) == MediaKind::picture) return std::make_unique<StillSource>(input);
-    return std::make_unique<ClipSource>(input, options_.every, first);
-  }
-
   // Decode, find, and on this thread crop, encode and write, all at the same time.
-  void stream(Source& source, FaceSource& state, std::string& failure) {
+  void stream(PictureSource& source, FaceSource& state, std::string& failure) {
     const int64_t total = source.total();
     if (!tracker_) tracker_.emplace(tracker_options(options_));
     tracker_->reset();

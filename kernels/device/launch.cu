@@ -51,7 +51,7 @@ int on_cuda::multiprocessors() {
 }
 
 void launch_on_card(const char* name, const void* kernel, const Geometry& g, void** arguments, Stream stream) {
-  const Architecture& a = architecture(on_cuda::device_sm());
+  const LaunchLimits& a = launch_limits(on_cuda::device_sm());
   cudaFuncAttributes attributes;
   check(cudaFuncGetAttributes(&attributes, kernel), "cudaFuncGetAttributes", __LINE__, name);
   const std::string problem = launch_problem({{g.grid.x, g.grid.y, g.grid.z},

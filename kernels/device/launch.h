@@ -13,7 +13,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "kernels/device/architecture.h"
+#include "kernels/device/launch_limits.h"
 #include "kernels/device/platform.h"
 #include "kernels/stream.h"
 

@@ -19,7 +19,7 @@ void check(cudaError_t error, const char* expression, int line) {
 void need_context() {
   static thread_local bool current = false;
   if (current) return;
-  // While the thread records a graph (runtime/card/cuda.cc) the call is forbidden but in this mode; nothing is
+  // While the thread records a graph (runtime/card/cuda_streams.cc) the call is forbidden but in this mode; nothing is
   // recorded.
   cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
   check(cudaThreadExchangeStreamCaptureMode(&mode), "cudaThreadExchangeStreamCaptureMode", __LINE__);

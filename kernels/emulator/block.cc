@@ -6,13 +6,11 @@
 #include <cstring>
 #include <new>
 
-#include "kernels/device/architecture.h"
 #include "kernels/emulator/checker.h"
 
 namespace doppel::emulator {
 namespace {
 
-constexpr size_t kGap = 128;  // at least, between shared arrays; a multiple of every alignment that the macros promise
 // Where swizzles repeat: the arena's addresses and its offsets agree in the bits that they use. Dynamic shared memory
 // begins a gap later, off that boundary, as it may on a card.
 constexpr size_t kArenaAlignment = 1024;
@@ -87,12 +85,7 @@ void Block::reset(const Launch& launch, uint32_t number, uint32_t first_serial) 
   for (Barrier& b : barriers) b.clear();
   mbarriers.clear();
   for (Products& p : products) p = {};
-  arrays_.clear();
-  arena_used_ = kGap;
-  static_used_ = 0;
-  std::memset(arena_, 0xFF, kGap + launch.shared);
-  dynamic_ = arena_ + arena_used_;
-  arena_used_ += (launch.shared + 2 * kGap - 1) / kGap * kGap;
+  reset_shared_memory();
 }
 
 void Block::run(const Launch& launch, uint32_t number, uint32_t first_serial) {
@@ -248,110 +241,6 @@ std::string Block::block_text(uint32_t serial) const {
 
 std::string Block::thread_text(int thread) const {
   return text_of(threads_[size_t(thread)].thread);
-}
-
-// ---- leaving and deadlocks ------------------------------------------------------------------------------------------
-
-void Block::leave(Thread& thread) {
-  check_products_done(*this, thread);
-  thread.wait = Wait::left;
-  ++left_;
-  progress();
-  for (int i = thread.warp() * kWarp; i < std::min(count_, (thread.warp() + 1) * kWarp); ++i) {
-    const Thread& other = threads_[size_t(i)];
-    if (other.wait == Wait::lanes && other.mask >> thread.lane() & 1u)
-      fail(Defect::divergent_barrier, place(thread.number) + "has left the kernel while thread " +
-                                          text_of(other.thread) + " waits for its lane at " +
-                                          emulator::text_of(other.where));
-  }
-  Barrier& all = barriers[0];
-  if (all.arrived == 0) return;
-  const Thread& waiting = threads_[all.waiters.front()];
-  if (checker)
-    fail(Defect::divergent_barrier, place(thread.number) + "has left the kernel while thread " +
-                                        text_of(waiting.thread) + " waits in __syncthreads at " +
-                                        emulator::text_of(waiting.where));
-  // On a card, threads that have left are not waited for.
-  if (all.arrived == count_ - left_) {
-    for (const uint16_t t : all.waiters) make_ready(threads_[t]);
-    all.clear();
-  }
-}
-
-// What the phase of an mbarrier still wants.
-std::string Block::missing(const void* mbarrier) const {
-  for (const MBarrierState& m : mbarriers)
-    if (m.address == mbarrier)
-      return " (" + std::to_string(m.pending) + " arrivals and " + std::to_string(m.bytes) + " bytes are missing)";
-  return "";
-}
-
-void Block::report_deadlock() {
-  std::string text = " block " + text_of(block) + ": " + std::to_string(left_) + " of " + std::to_string(count_) +
-                     " threads have left, the others wait";
-  // Threads that wait alike are told together.
-  const auto alike = [](const Thread& a, const Thread& b) {
-    return a.wait == b.wait && a.where.line() == b.where.line() && a.barrier == b.barrier && a.mask == b.mask &&
-           a.mbarrier == b.mbarrier && a.products == b.products;
-  };
-  for (int i = 0; i < count_; ++i) {
-    const Thread& t = threads_[size_t(i)];
-    bool first = t.wait != Wait::left;
-    for (int j = 0; j < i && first; ++j) first = !alike(threads_[size_t(j)], t);
-    if (!first) continue;
-    int together = 0;
-    for (int j = i; j < count_; ++j) together += alike(threads_[size_t(j)], t);
-    text += "; thread " + text_of(t.thread) + (together > 1 ? " and " + std::to_string(together - 1) + " more" : "");
-    if (t.wait == Wait::barrier) {
-      const Barrier& b = barriers[t.barrier];
-      text += t.barrier == 0 ? " in __syncthreads" : " at barrier " + std::to_string(t.barrier);
-      text +=
-          " (" + std::to_string(b.arrived) + " of " + std::to_string(b.expected ? b.expected : count_) + " have come)";
-    }
-    if (t.wait == Wait::lanes) {
-      char mask[16];
-      std::snprintf(mask, sizeof(mask), "0x%08x", t.mask);
-      text += std::string(" for the lanes ") + mask + " of its warp";
-    }
-    if (t.wait == Wait::mbarrier)
-      text += " at an mbarrier for parity " + std::to_string(t.parity) + missing(t.mbarrier);
-    if (t.wait == Wait::change) text += " for an atomic operation to find something else";
-    if (t.wait == Wait::products) text += " for a wgmma that not all 128 threads of its warpgroup have issued";
-    text += " at " + emulator::text_of(t.where);
-  }
-  record(Defect::deadlock, text);
-}
-
-// ---- shared memory --------------------------------------------------------------------------------------------------
-
-void* Block::shared_array(const SharedArray& array) {
-  for (const Placed& p : arrays_)
-    if (p.array == &array) return p.memory;
-  static_used_ = (static_used_ + array.alignment - 1) / array.alignment * array.alignment + array.bytes;
-  const Architecture& a = architecture(options().sm);
-  const std::string on = " with " + std::string(array.name) + ", at most ";
-  if (static_used_ > a.shared_static)
-    fail(Defect::launch,
-         ": " + std::to_string(static_used_) + " bytes of static shared memory" + on + std::to_string(a.shared_static));
-  if (static_used_ + launch_->shared > a.shared_with_opt_in)
-    fail(Defect::launch, ": " + std::to_string(static_used_ + launch_->shared) + " bytes of shared memory" + on +
-                             std::to_string(a.shared_with_opt_in) + " on sm_" + std::to_string(a.sm));
-  // No better aligned than its type asks for: on a card nothing promises more.
-  arena_used_ = (arena_used_ + 2 * array.alignment - 1) / (2 * array.alignment) * (2 * array.alignment);
-  unsigned char* memory = arena_ + arena_used_ + array.alignment;
-  std::memset(memory, 0xFF, array.bytes);
-  arena_used_ += (array.alignment + array.bytes + 2 * kGap - 1) / kGap * kGap;
-  arrays_.push_back({&array, memory});
-  if (checker) checker->shared_appears(memory, array.bytes, array.name);
-  return memory;
-}
-
-void* shared_array(const SharedArray& array) {
-  return t_block->shared_array(array);
-}
-
-unsigned char* shared_dynamic() {
-  return t_block->dynamic();
 }
 
 bool same_place(Where a, Where b) {

@@ -147,6 +147,7 @@ class Block : public BlockPlace {
   [[noreturn]] void stop();
   void leave(Thread& thread);
   void reset(const Launch& launch, uint32_t number, uint32_t first_serial);
+  void reset_shared_memory();
   void report_deadlock();
   std::string missing(const void* mbarrier) const;
 

@@ -7,7 +7,7 @@
 #include <numeric>
 #include <vector>
 
-#include "kernels/device/architecture.h"
+#include "kernels/device/launch_limits.h"
 #include "kernels/emulator/block.h"
 #include "kernels/emulator/checker.h"
 #include "kernels/emulator/faults.h"
@@ -95,7 +95,7 @@ void remove_memory(const void* begin) {
 void execute(const Launch& launch) {
   const dim3 g = launch.grid, b = launch.block;
   const std::string problem =
-      launch_problem({{g.x, g.y, g.z}, {b.x, b.y, b.z}, launch.shared, launch.bound}, architecture(options().sm));
+      launch_problem({{g.x, g.y, g.z}, {b.x, b.y, b.z}, launch.shared, launch.bound}, launch_limits(options().sm));
   if (!problem.empty())
     throw KernelError(Defect::launch,
                       std::string(name_of(Defect::launch)) + ": kernel " + launch.kernel + ": " + problem);

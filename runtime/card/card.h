@@ -1,4 +1,4 @@
-// What the engine asks of the CUDA runtime, in plain types: cuda.cc where nvcc was found, else none.cc, where there
+// What the engine asks of the CUDA runtime, in plain types: cuda*.cc where nvcc was found, else none.cc, where there
 // never is a card. Used by runtime/device.h and runtime/buffer.h only. Every failure is a DeviceError
 // (kernels/device_error.h), or OutOfMemory, that names the call, the file and the line.
 //

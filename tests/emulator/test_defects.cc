@@ -24,10 +24,11 @@ struct PlantedFile {
   std::vector<Planted> all;
 };
 std::vector<PlantedFile> files() {
-  return {{"defects.cu", 80, planted()},
-          {"defects_order.cu", 80, planted_order()},
-          {"defects_warps.cu", 80, planted_warps()},
-          {"defects_hopper.cu", 90, planted_hopper()}};
+  return {{"defects_shared.cu", 80, planted_shared()},     {"defects_bounds.cu", 80, planted_bounds()},
+          {"defects_barriers.cu", 80, planted_barriers()}, {"defects_copies.cu", 80, planted_copies()},
+          {"defects_global.cu", 80, planted_global()},     {"defects_order.cu", 80, planted_order()},
+          {"defects_warps.cu", 80, planted_warps()},       {"defects_tma.cu", 90, planted_tma()},
+          {"defects_wgmma.cu", 90, planted_wgmma()}};
 }
 
 // Lines of such a file by the mark at their end.

@@ -2,7 +2,7 @@
 #include <catch2/catch.hpp>
 
 #include "emulator/instructions.h"
-#include "kernels/device/architecture.h"
+#include "kernels/device/launch_limits.h"
 #include "kernels/emulator/emulator.h"
 #include "kernels/harness.h"
 
@@ -37,7 +37,7 @@ TEST_CASE("launches are held to the limits of the architecture", "[emulator]") {
 }
 
 TEST_CASE("the limits of grids and blocks", "[emulator]") {
-  const Architecture& a = architecture(80);
+  const LaunchLimits& a = launch_limits(80);
   CHECK(launch_problem({{0x7FFFFFFF, 65535, 65535}, {1024, 1, 1}, 0}, a) == "");
   CHECK(launch_problem({{0x80000000u, 1, 1}, {1, 1, 1}, 0}, a) != "");
   CHECK(launch_problem({{1, 65536, 1}, {1, 1, 1}, 0}, a) != "");
@@ -49,8 +49,8 @@ TEST_CASE("the limits of grids and blocks", "[emulator]") {
   const std::string beyond = "64 threads in a block, at most 32 by its __launch_bounds__";
   CHECK(launch_problem({{1, 1, 1}, {8, 4, 1}, 0, 32}, a) == "");
   CHECK(launch_problem({{1, 1, 1}, {8, 4, 2}, 0, 32}, a) == beyond);
-  CHECK(architecture(75).sm == 80);
-  CHECK(architecture(87).sm == 86);
-  CHECK(architecture(100).sm == 90);
-  CHECK(architecture(121).sm == 120);
+  CHECK(launch_limits(75).sm == 80);
+  CHECK(launch_limits(87).sm == 86);
+  CHECK(launch_limits(100).sm == 90);
+  CHECK(launch_limits(121).sm == 120);
 }

@@ -11,6 +11,7 @@ extern "C" {
 #include <cstdlib>
 #include <filesystem>
 
+#include "media/video_reader.h"
 #include "media/video_writer.h"
 #include "runtime/error.h"
 
@@ -55,6 +56,16 @@ double psnr(const Image& a, const Image& b) {
   double sum = 0;
   for (size_t i = 0; i < a.size_bytes(); ++i) sum += std::pow(double(a.data()[i]) - b.data()[i], 2);
   return sum == 0 ? 99 : 10 * std::log10(255.0 * 255.0 * double(a.size_bytes()) / sum);
+}
+
+VideoFormat plain_format(int width, int height) {
+  return VideoFormat::simple(width, height, 30);
+}
+
+std::vector<int64_t> even_times(int frames, int64_t step) {
+  std::vector<int64_t> times;
+  for (int i = 0; i < frames; ++i) times.push_back(i * step);
+  return times;
 }
 
 void write_test_clip(const std::string& path, const VideoFormat& format, const std::vector<int64_t>& times) {
@@ -155,6 +166,19 @@ RawFrame raw(const AVFrame& frame) {
 }
 
 }  // namespace
+
+ReadClip read_all(const std::string& path) {
+  VideoReader reader(path);
+  ReadClip all;
+  VideoFrame frame;
+  while (reader.next(frame)) {
+    all.images.push_back(frame.image);
+    all.times.push_back(frame.pts);
+    all.durations.push_back(frame.duration);
+  }
+  all.damage = reader.damage();
+  return all;
+}
 
 std::vector<RawPacket> packets_of(const std::string& path, char kind) {
   Opened in(path, kind == 'a' ? AVMEDIA_TYPE_AUDIO : AVMEDIA_TYPE_VIDEO);

@@ -33,11 +33,24 @@ Image flat_picture(int width, int height, int red, int green, int blue);
 // 10 log10(255^2 / mean squared difference); 99 for equal pictures, -1 for different sizes.
 double psnr(const Image& a, const Image& b);
 
+// 30 frames a second.
+VideoFormat plain_format(int width, int height);
+// 0, step, 2 step..
+std::vector<int64_t> even_times(int frames, int64_t step);
+
 // A clip of test_picture(i) at the given times.
 void write_test_clip(const std::string& path, const VideoFormat& format, const std::vector<int64_t>& times);
 
 // An AAC tone alone in an .mp4.
 void write_tone(const std::string& path, double seconds);
+
+// All that a VideoReader gives.
+struct ReadClip {
+  std::vector<Image> images;
+  std::vector<int64_t> times, durations;
+  std::string damage;
+};
+ReadClip read_all(const std::string& path);
 
 struct RawPacket {
   double time;

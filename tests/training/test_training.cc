@@ -1,56 +1,18 @@
-// The long training: faces packed, trained on in pieces, measured, and everything that can be wrong with its files.
+// The long training: in pieces, stopped, measured, and everything that can be wrong with its files.
 #include <algorithm>
 #include <catch2/catch.hpp>
-#include <cmath>
 #include <filesystem>
 
-#include "bench/face_pack.h"
 #include "bench/swap_quality.h"
 #include "bench/training_state.h"
-#include "kernels/philox.h"
-#include "nn/tensor_file.h"
-#include "runtime/atomic_file.h"
-#include "runtime/error.h"
 #include "runtime/json.h"
 #include "tools/program.h"
+#include "training/small_pack.h"
 
 using namespace doppel;
 using namespace doppel::bench;
 
 namespace {
-
-constexpr int kFaceSize = 64, kSize = 32;  // of "tiny"
-
-// Smooth pictures; those of another seed show something else.
-std::vector<uint8_t> pictures(int count, int side, uint32_t seed) {
-  std::vector<uint8_t> all;
-  for (int i = 0; i < count; ++i) {
-    Random random(7, seed, uint32_t(i));
-    const float cx = random.uniform(0, 1), cy = random.uniform(0, 1);
-    for (int y = 0; y < side; ++y)
-      for (int x = 0; x < side; ++x)
-        for (int c = 0; c < 3; ++c) {
-          const float dx = float(x) / float(side) - cx, dy = float(y) / float(side) - cy;
-          all.push_back(uint8_t(60 + 40 * (c == int(seed % 3)) + 120 * std::exp(-8 * (dx * dx + dy * dy))));
-        }
-  }
-  return all;
-}
-
-FacePack small_pack(int held_out = 10) {
-  FacePack pack;
-  pack.face_size = kFaceSize;
-  pack.size = kSize;
-  pack.coverage = 2.25f;
-  pack.face_only = true;
-  pack.people[0] = pictures(3, kFaceSize, 0);
-  pack.people[1] = pictures(4, kFaceSize, 1);
-  pack.input = pictures(held_out, kSize, 2);
-  pack.source = pictures(held_out, kSize, 3);
-  pack.truth = pictures(held_out, kSize, 4);
-  for (int i = 0; i < held_out * kSize * kSize; ++i) pack.region.push_back(i % kSize > kSize / 4);
-  return pack;
-}
 
 Outcome run_bench(const std::vector<std::string>& arguments, const RunOptions& options = {}) {
   return run_program(DOPPEL_BUILD "/bench_training", arguments, options);
@@ -93,90 +55,6 @@ void check_same_points(const Json& a, const Json& b) {
 }
 
 }  // namespace
-
-TEST_CASE("a pack of faces reads back as it was written") {
-  const TemporaryFolder folder;
-  FacePack pack = small_pack();
-  write_face_pack(folder / "faces", pack);
-  const FacePack read = read_face_pack(folder / "faces");
-  CHECK(read.face_size == kFaceSize);
-  CHECK(read.size == kSize);
-  CHECK(read.coverage == 2.25f);
-  CHECK(read.face_only);
-  CHECK(read.faces(0) == 3);
-  CHECK(read.faces(1) == 4);
-  CHECK(read.held_out() == 10);
-  CHECK(read.crc == pack.crc);
-  for (int p = 0; p < 2; ++p) CHECK(read.people[p] == pack.people[p]);
-  CHECK(read.input == pack.input);
-  CHECK(read.source == pack.source);
-  CHECK(read.truth == pack.truth);
-  CHECK(read.region == pack.region);
-  // Evenly spread, none twice.
-  CHECK(shown_faces(read) == std::vector<int>{0, 1, 3, 4, 5, 6, 8, 9});
-}
-
-TEST_CASE("what a pack measures is the face against the truth, inside the region") {
-  FacePack pack = small_pack();
-  pack.source = pack.truth;
-  CHECK(psnr_of(unswapped_error(pack)) == 100);
-  for (size_t i = 0; i < pack.source.size(); ++i)
-    pack.source[i] = uint8_t(pack.source[i] + (pack.region[i / 3] != 0 ? 10 : 90));
-  CHECK(psnr_of(unswapped_error(pack)) == Approx(20 * std::log10(25.5)));
-}
-
-TEST_CASE("packs that are altered, cut short, foreign or do not fit together are refused") {
-  const TemporaryFolder folder;
-  FacePack pack = small_pack();
-  write_face_pack(folder / "good", pack);
-  const std::string good = read_bytes(folder / "good");
-  const auto refuses = [&](const std::string& why) {
-    try {
-      read_face_pack(folder / "bad");
-      FAIL("it was read; expected: " << why);
-    } catch (const Error& e) {
-      CAPTURE(e.what());
-      CHECK(contains(e.what(), folder / "bad"));
-      CHECK(contains(e.what(), why));
-    }
-  };
-  refuses("cannot read it");
-  for (const size_t length : {size_t(0), size_t(5), size_t(100), good.size() - 1}) {
-    write_bytes(folder / "bad", good.substr(0, length));
-    refuses("damaged training faces");
-  }
-  std::string altered = good;
-  altered[good.size() - 1000] = char(altered[good.size() - 1000] ^ 1);
-  write_bytes(folder / "bad", altered);
-  refuses("checksum");
-  write_bytes(folder / "bad", std::string(1000, 'x'));
-  refuses("damaged");
-
-  const auto with = [&](const Json& metadata, const std::vector<HostTensor>& tensors, const std::string& why) {
-    write_tensor_file(folder / "bad", metadata, tensors);
-    refuses(why);
-  };
-  with(Json::object().set("format", "another program's"), {}, "not training faces");
-  const auto metadata = [](const char* version) {
-    Json m = Json::object();
-    m.set("format", "doppel training faces").set("version", version).set("crc32", "0");
-    return m.set("coverage", "2").set("face_only", "1");
-  };
-  with(metadata("2"), {}, "another version");
-  with(metadata("1"), {}, "faces.a is missing");
-
-  const auto changed = [&](const auto& change, const std::string& why) {
-    FacePack other = small_pack();
-    change(other);
-    write_face_pack(folder / "bad", other);
-    refuses(why);
-  };
-  changed([](FacePack& p) { p.input.resize(p.input.size() / 2); }, "held_out.input has another type or shape");
-  changed([](FacePack& p) { p.region.pop_back(); }, "held_out.region has another type or shape");
-  changed([](FacePack& p) { p.people[1].clear(); }, "faces.b has another type or shape");
-  changed([](FacePack& p) { std::fill(p.region.begin(), p.region.end(), uint8_t(0)); }, "no picture has a face in it");
-  changed([](FacePack& p) { p.coverage = -1; }, "coverage");
-}
 
 TEST_CASE("measuring points") {
   CHECK(measuring_points(115000, 8) == std::vector<uint64_t>{1200, 2200, 4300, 8300, 16000, 31000, 60000, 115000});

@@ -8,22 +8,22 @@
 
 namespace doppel {
 
-struct Architecture {
+struct LaunchLimits {
   int sm;                     // 10 * major + minor
   int threads_per_block;      // at most
   size_t shared_static;       // bytes of static shared memory per block, at most
   size_t shared_with_opt_in;  // bytes of static and dynamic shared memory per block together, at most
 };
 
-constexpr Architecture kArchitectures[] = {
+constexpr LaunchLimits kLaunchLimits[] = {
     {80, 1024, 48 << 10, 163 << 10}, {86, 1024, 48 << 10, 99 << 10},  {89, 1024, 48 << 10, 99 << 10},
     {90, 1024, 48 << 10, 227 << 10}, {120, 1024, 48 << 10, 99 << 10},
 };
 
 // The entry of `sm`, or of the next older architecture for one that is not in the table; never older than sm_80.
-constexpr const Architecture& architecture(int sm) {
-  const Architecture* found = &kArchitectures[0];
-  for (const Architecture& a : kArchitectures)
+constexpr const LaunchLimits& launch_limits(int sm) {
+  const LaunchLimits* found = &kLaunchLimits[0];
+  for (const LaunchLimits& a : kLaunchLimits)
     if (a.sm <= sm) found = &a;
   return *found;
 }
@@ -39,7 +39,7 @@ struct LaunchExtents {
 constexpr unsigned kMostBlocksYZ = 65535;
 
 // "" when a card of this architecture takes the launch, else what is wrong with it.
-inline std::string launch_problem(const LaunchExtents& e, const Architecture& a) {
+inline std::string launch_problem(const LaunchExtents& e, const LaunchLimits& a) {
   constexpr unsigned kGrid[3] = {0x7FFFFFFFu, kMostBlocksYZ, kMostBlocksYZ}, kBlock[3] = {1024, 1024, 64};
   constexpr char kAxis[] = "xyz";
   const std::string on = " on sm_" + std::to_string(a.sm);
