@@ -1,9 +1,11 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <iterator>
 
 #include "nn/architecture.h"
 #include "runtime/device.h"
 #include "runtime/error.h"
+#include "runtime/tuner.h"
 #include "tools/commands.h"
 #include "tools/number_range.h"
 #include "tools/step_options.h"
@@ -101,7 +103,7 @@ void add_train(CLI::App& app) {
                   "How a card's kernels of convolutions and dense layers are chosen. handwritten: the fastest of "
                   "doppel's, each timed once for the card; auto: those and cuDNN's and cuBLASLt's where they are "
                   "installed; untimed: doppel's, by the shapes alone")
-      ->check(CLI::IsMember({"handwritten", "auto", "untimed"}))
+      ->check(CLI::IsMember(std::vector<std::string>(std::begin(kCandidateNames), std::end(kCandidateNames))))
       ->capture_default_str();
   sub->add_option("--save-every", o->command.save_every, "Seconds between checkpoints")
       ->check(NumberRange(1, 1e6))

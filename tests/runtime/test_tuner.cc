@@ -342,12 +342,28 @@ TEST_CASE("tuner: a file that cannot be written is told and no failure", "[tuner
   CHECK(chosen(g).front() != KernelChoice{});
 }
 
+TEST_CASE("tuner: the file may lie in the folder of the process", "[tuner]") {
+  Bench bench;
+  fs::create_directories(bench.folder);
+  const fs::path before = fs::current_path();
+  fs::current_path(bench.folder);
+  KernelCache cache("times.json", "a device", "a generation", "");
+  cache["a product"]["simt/1"] = 1;
+  CHECK_NOTHROW(cache.write());
+  CHECK(fs::exists("times.json"));
+  fs::current_path(before);
+}
+
 TEST_CASE("tuner: candidates by their names", "[tuner]") {
-  CHECK(named_tuning("handwritten", "file", "").candidates == Candidates::handwritten);
-  CHECK(named_tuning("auto", "file", "").candidates == Candidates::all);
-  CHECK(named_tuning("untimed", "file", "").candidates == Candidates::untimed);
-  CHECK(named_tuning("auto", "file", "").cache == "file");
-  CHECK_THROWS_AS(named_tuning("fastest", "file", ""), UsageError);
+  CHECK(named_tuning("handwritten", "", {}).candidates == Candidates::handwritten);
+  CHECK(named_tuning("auto", "", {}).candidates == Candidates::all);
+  CHECK(named_tuning("untimed", "", {}).candidates == Candidates::untimed);
+  CHECK_THROWS_AS(named_tuning("fastest", "", {}), std::invalid_argument);
+  std::string told;
+  const Tuning tuning = named_tuning("auto", "file", [&](const std::string& line) { told = line; });
+  CHECK(tuning.cache == "file");
+  tuning.tell("a line");
+  CHECK(told == "a line");
 }
 
 TEST_CASE("tuner: where the file lies", "[tuner]") {
@@ -481,7 +497,7 @@ TEST_CASE("tuner: what ends timing", "[tuner]") {
       if ((op.choice() == op.choices(kEmulator).front()) == model) throw DeviceError("lost");
       return 1;
     };
-    CHECK_THROWS_WITH(bench.tune(g, lost), Catch::Contains("lost") && Catch::Contains("use --conv untimed"));
+    CHECK_THROWS_WITH(bench.tune(g, lost), Catch::Contains("lost") && Catch::Contains("\"untimed\" leaves out"));
     CHECK_THROWS_AS(bench.tune(g, lost), DeviceError);
   }
   CHECK_FALSE(fs::exists(bench.file));
