@@ -1,31 +1,28 @@
 // Times every CUDA kernel at the layer shapes of the architectures on a card, next to cuDNN and cuBLASLt where they are
 // there, and says how close each comes to what the card can do, measured in the same run.
 //
-//   bench_kernels [--device cuda|emulator] [--arch lite|original|df-ud256] [--batch N] [--precision P] [--choices]
-//                 [--only TEXT] [--seconds S] [--json]
-//
 // --choices times everything that a layer's pass can be computed by, and nothing else; df-ud256, which has convolutions
 // and dense layers alone, only when it is named. Without a card it says so and has nothing to do. On the emulator it
 // only rehearses: give it --batch 1 and --only.
 #include <algorithm>
 #include <cstdio>
-#include <cstring>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "bench/card.h"
 #include "bench/kernel_cases.h"
-#include "bench/numbers.h"
+#include "bench/options.h"
+#include "bench/program.h"
 #include "nn/architecture.h"
 #include "runtime/device.h"
-#include "runtime/error.h"
 
 namespace doppel::bench {
 namespace {
 
 constexpr const char* kDf = "df-ud256";
 
-struct Options {
+struct Request {
   std::string device = "cuda", arch, precision, only;
   int batch = 0;         // 0: the architecture's
   double seconds = 0.2;  // of each kernel
@@ -33,7 +30,7 @@ struct Options {
 };
 
 // As at home: 64 a person, of a DF network 8.
-int batch_of(const Options& o, const std::string& arch) {
+int batch_of(const Request& o, const std::string& arch) {
   return o.batch > 0 ? o.batch : arch == kDf ? 8 : 64;
 }
 
@@ -54,25 +51,25 @@ struct Row {
 // Rows of the same work are printed together, once all are known, the fastest marked.
 class Table {
  public:
-  explicit Table(const Options& options) : options_(options) {}
+  explicit Table(const Request& request) : request_(request) {}
 
   void measure_peak() {
     std::vector<Row> seen;
-    peak_ = measured_peak(options_.seconds, [&](const KernelCase& c, double t) {
+    peak_ = measured_peak(request_.seconds, [&](const KernelCase& c, double t) {
       seen.push_back({"", 0, "bf16", c, t});
     });
     for (const Row& row : seen) add(row);
   }
 
   void measure(const std::string& arch, DType type) {
-    const int batch = batch_of(options_, arch);
+    const int batch = batch_of(request_, arch);
     const std::string precision = type == DType::bf16 ? "bf16" : "fp32";
     const Visit visit = [&](const KernelCase& c) { measure(arch, batch, precision, c); };
     const Layers layers = arch == kDf ? df_ud256(batch, type) : layers_of(architecture(arch), batch, type);
-    std::fprintf(stderr, "bench_kernels: %s, %d+%d, %s: %.1f GFLOP forward per sample\n", arch.c_str(), batch, batch,
-                 precision.c_str(), forward_flops(layers, batch) * 1e-9);
-    visit_layers(layers, options_.choices, visit);
-    if (arch != kDf && !options_.choices) visit_others(architecture(arch), batch, type, visit);
+    tell("%s, %d+%d, %s: %.1f GFLOP forward per sample", arch.c_str(), batch, batch, precision.c_str(),
+         forward_flops(layers, batch) * 1e-9);
+    visit_layers(layers, request_.choices, visit);
+    if (arch != kDf && !request_.choices) visit_others(architecture(arch), batch, type, visit);
   }
   void measure_frames() {
     visit_frames([&](const KernelCase& c) { measure("", 1, "", c); });
@@ -81,19 +78,23 @@ class Table {
   bool failed() const { return failed_; }
   void end() {
     print_rows();
-    if (options_.json) std::printf("%s]\n", headed_ ? "" : "[");
+    if (request_.json) list_.end();
   }
 
  private:
   void measure(const std::string& arch, int batch, const std::string& precision, const KernelCase& c) {
     const std::string name = c.layer + " " + c.kernel + " " + c.by + (c.choice.empty() ? "" : " ") + c.choice;
-    if (name.find(options_.only) == std::string::npos) return;
+    if (name.find(request_.only) == std::string::npos) return;
+    stop_if_asked();
+    double seconds = 0;
     try {
-      add({arch, batch, precision, c, time_on_card(c.run, options_.seconds)});
+      seconds = time_on_card(c.run, request_.seconds);
     } catch (const std::runtime_error& e) {
       failed_ = true;
-      std::fprintf(stderr, "bench_kernels: %s, %s: %s\n", arch.c_str(), name.c_str(), e.what());
+      tell("%s, %s: %s", arch.c_str(), name.c_str(), e.what());
+      return;
     }
+    add({arch, batch, precision, c, seconds});
   }
 
   void add(Row row) {
@@ -107,7 +108,7 @@ class Table {
     const auto best = std::min_element(rows_.begin(), rows_.end(), faster);
     for (auto row = rows_.begin(); row != rows_.end(); ++row) print(*row, row == best);
     rows_.clear();
-    std::fflush(stdout);  // a run that is stopped leaves what it has measured
+    flush_results();
   }
 
   // `of_peak`: the least time that the kernel's operations and bytes take at the measured peaks, over its time.
@@ -116,14 +117,13 @@ class Table {
     const double t = row.seconds;
     const double least =
         std::max(peak_.flops > 0 ? c.flops / peak_.flops : 0, peak_.bytes > 0 ? c.bytes / peak_.bytes : 0);
-    if (options_.json) {
-      std::printf(
-          "%s{\"arch\":\"%s\",\"batch\":%d,\"precision\":\"%s\",\"layer\":\"%s\",\"kernel\":\"%s\",\"by\":\"%s\","
-          "\"choice\":\"%s\",\"best\":%s,\"ms\":%.5f,\"tflops\":%.3f,\"gb_per_s\":%.2f,\"of_peak\":%.4f}",
-          headed_ ? ",\n " : "[", row.arch.c_str(), row.batch, row.precision.c_str(), c.layer.c_str(), c.kernel.c_str(),
-          c.by.c_str(), c.choice.c_str(), best ? "true" : "false", t * 1e3, c.flops / t * 1e-12, c.bytes / t * 1e-9,
-          least / t);
-      headed_ = true;
+    if (request_.json) {
+      Json j = Json::object();
+      j.set("arch", row.arch).set("batch", row.batch).set("precision", row.precision).set("layer", c.layer);
+      j.set("kernel", c.kernel).set("by", c.by).set("choice", c.choice).set("best", best);
+      j.set("ms", rounded(t * 1e3, 5)).set("tflops", rounded(c.flops / t * 1e-12, 3));
+      j.set("gb_per_s", rounded(c.bytes / t * 1e-9, 2));
+      list_.add(j.set("of_peak", rounded(least / t, 4)));
       return;
     }
     if (!headed_)
@@ -135,59 +135,37 @@ class Table {
                 c.bytes / t * 1e-9, 100 * least / t, best && rows_.size() > 1 ? "  best" : "");
   }
 
-  Options options_;
+  Request request_;
   Peak peak_;
   std::vector<Row> rows_;  // of the same work
+  JsonList list_;
   bool headed_ = false, failed_ = false;
 };
 
-int usage() {
-  std::fprintf(stderr,
-               "usage: bench_kernels [--device cuda|emulator] [--arch lite|original|df-ud256]\n"
-               "                     [--batch SAMPLES_PER_PERSON] [--precision bf16|fp32] [--choices] [--only TEXT]\n"
-               "                     [--seconds S_PER_KERNEL] [--json]\n");
-  return 2;
-}
-
-int main_program(int argc, char** argv) {
-  Options o;
-  for (int i = 1; i < argc; ++i) {
-    const std::string key = argv[i];
-    if (key == "--json" || key == "--choices") {
-      (key == "--json" ? o.json : o.choices) = true;
-      continue;
-    }
-    if (++i == argc) return usage();
-    if (key == "--device")
-      o.device = argv[i];
-    else if (key == "--arch")
-      o.arch = argv[i];
-    else if (key == "--precision")
-      o.precision = argv[i];
-    else if (key == "--only")
-      o.only = argv[i];
-    else if (key == "--batch")
-      o.batch = parse_batch(argv[i]);
-    else if (key == "--seconds")
-      o.seconds = parse_seconds(argv[i]);
-    else
-      return usage();
-  }
-  if ((o.device != "cuda" && o.device != "emulator") ||
-      (!o.precision.empty() && o.precision != "bf16" && o.precision != "fp32"))
-    return usage();
-  if (!o.arch.empty() && o.arch != kDf) try {
-      architecture(o.arch);
-    } catch (const UsageError& e) {
-      throw UsageError(std::string(e.what()) + "; here also " + kDf);
-    }
+int run(int argc, char** argv) {
+  Request o;
+  std::vector<std::string> archs = architecture_names();
+  archs.push_back(kDf);
+  Options options("bench_kernels",
+                  "Times every CUDA kernel at the layer shapes of the architectures, next to cuDNN and cuBLASLt.");
+  options.choice("--device", {"cuda", "emulator"}, o.device,
+                 "Where; the emulator only rehearses: --batch 1 --only TEXT");
+  options.choice("--arch", archs, o.arch, std::string("This one alone; ") + kDf + " only when it is named");
+  options.choice("--precision", {"bf16", "fp32"}, o.precision, "This one alone");
+  options.number("--batch", "N", 1, kMostBatch, o.batch,
+                 std::string("Samples of each of two people [64; 8 of ") + kDf + "]");
+  options.number("--seconds", "S", kLeastSeconds, kMostSeconds, o.seconds, "For how long each kernel is measured");
+  options.flag("--choices", o.choices, "All kernels that a layer's pass can be computed by, and nothing else");
+  options.text("--only", "TEXT", o.only, "Those alone whose layer, kernel, library and choice have this in them");
+  options.flag("--json", o.json, "A list of objects instead of a table");
+  if (!options.parse(argc, argv)) return 0;
   if (const std::string problem = o.device == "cuda" ? card_problem() : ""; !problem.empty()) {
-    std::fprintf(stderr, "bench_kernels: no card to measure on: %s\n", problem.c_str());
-    if (o.json) std::printf("[]\n");
+    tell("no card to measure on: %s", problem.c_str());
+    if (o.json) JsonList().end();
     return 0;
   }
   use_device(choose_device(o.device));
-  std::fprintf(stderr, "bench_kernels: %s\n", describe(device_in_use()).c_str());
+  tell_line(describe(device_in_use()));
   Table table(o);
   table.measure_peak();
   for (const std::string& arch : o.arch.empty() ? architecture_names() : std::vector<std::string>{o.arch})
@@ -204,13 +182,5 @@ int main_program(int argc, char** argv) {
 }  // namespace doppel::bench
 
 int main(int argc, char** argv) {
-  try {
-    return doppel::bench::main_program(argc, argv);
-  } catch (const doppel::UsageError& e) {
-    std::fprintf(stderr, "bench_kernels: %s\n", e.what());
-    return 2;
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "bench_kernels: %s\n", e.what());
-    return 1;
-  }
+  return doppel::bench::run_program("bench_kernels", argc, argv, doppel::bench::run);
 }

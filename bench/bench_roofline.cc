@@ -1,21 +1,15 @@
 // Predicts, without a card, how long each product of a training step takes on one, and why: the kernel, its blocks and
 // how they fill the card, what it computes and moves, and which of these bounds it. Nothing here is measured; the
 // assumptions are the named constants of bench/roofline.{h,cc}.
-//
-//   bench_roofline [--device h200|a100|rtx4090] [--arch lite|original] [--batch N] [--conv handwritten|untimed]
-//                  [--resources FILE] [--json]
-//
-// --conv as in bench_step: of each layer the kernel that should be the fastest of all that are timed before training
-// (the default), or the one that is taken untimed. --resources: registers of the kernels, as the build wrote them.
 #include <algorithm>
 #include <cstdio>
 #include <string>
 #include <vector>
 
-#include "bench/numbers.h"
+#include "bench/options.h"
+#include "bench/program.h"
 #include "bench/roofline.h"
 #include "nn/training_step.h"
-#include "runtime/error.h"
 #include "runtime/json.h"
 #include "runtime/kernel_cache.h"
 
@@ -24,7 +18,7 @@ namespace {
 
 constexpr double kAim = 3.0e-3;  // of a step of `original`, 64 + 64 samples, bf16, on an H200: bench/README.md
 
-struct Options {
+struct Request {
   std::string device = kCards[0].name, arch, conv = "handwritten", resources = DOPPEL_KERNEL_RESOURCES;
   int batch = 64;
   bool json = false;
@@ -45,7 +39,7 @@ struct Step {
   double seconds() const { return products + others; }
 };
 
-Step predicted_step(const std::string& arch, const Options& o, const Card& card, const ResourceTable& resources) {
+Step predicted_step(const std::string& arch, const Request& o, const Card& card, const ResourceTable& resources) {
   StepOptions options;
   options.arch = architecture(arch);
   options.people = {"a", "b"};
@@ -75,10 +69,6 @@ Step predicted_step(const std::string& arch, const Options& o, const Card& card,
   return step;
 }
 
-const char* word(Pass pass) {
-  return pass == Pass::fprop ? "fprop" : pass == Pass::dgrad ? "dgrad" : "wgrad";
-}
-
 // ---- as text --------------------------------------------------------------------------------------------------------
 
 std::string shape_of(const Conv2d& v) {
@@ -102,13 +92,13 @@ void print_rows(const Step& step) {
       std::snprintf(cache, sizeof cache, "%.1f", p.cache_bytes * 1e-6);
     }
     std::printf("%-20s %-5s %-15s %s %8.2f %8.1f %8s %7.0f %8.1f %8.1f %5.0f%%  %-8s %s\n", pass.layer.c_str(),
-                word(pass.pass), to_string(p.kernel).c_str(), tiles, p.flops * 1e-9, p.bytes * 1e-6, cache,
+                name_of(pass.pass), to_string(p.kernel).c_str(), tiles, p.flops * 1e-9, p.bytes * 1e-6, cache,
                 p.flops / p.bytes, p.floor * 1e6, p.seconds * 1e6, 100 * p.floor / p.seconds, p.bound,
                 shape_of(pass.conv).c_str());
   }
 }
 
-void print(const Step& step, const Options& o, const Card& card) {
+void print(const Step& step, const Request& o, const Card& card) {
   std::printf("%s, %d+%d samples, bf16, on %s: predicted, not measured\n\n", step.arch.c_str(), o.batch, o.batch,
               card.name);
   print_rows(step);
@@ -131,7 +121,8 @@ void print(const Step& step, const Options& o, const Card& card) {
   std::sort(worst.begin(), worst.end(), [&](const Row* a, const Row* b) { return lost(a) > lost(b); });
   std::printf("\nmost time above the floor:\n");
   for (size_t i = 0; i < std::min<size_t>(worst.size(), 8); ++i)
-    std::printf("%8.1f us  %-20s %s\n", lost(worst[i]) * 1e6, worst[i]->pass.layer.c_str(), word(worst[i]->pass.pass));
+    std::printf("%8.1f us  %-20s %s\n", lost(worst[i]) * 1e6, worst[i]->pass.layer.c_str(),
+                name_of(worst[i]->pass.pass));
   std::printf("\n");
 }
 
@@ -140,7 +131,7 @@ void print(const Step& step, const Options& o, const Card& card) {
 Json json_of(const Row& row) {
   const Prediction& p = row.p;
   Json j = Json::object();
-  j.set("layer", row.pass.layer).set("pass", word(row.pass.pass)).set("shape", shape_of(row.pass.conv));
+  j.set("layer", row.pass.layer).set("pass", name_of(row.pass.pass)).set("shape", shape_of(row.pass.conv));
   j.set("kernel", to_string(p.kernel)).set("blocks", double(p.blocks)).set("threads", p.threads);
   j.set("registers", p.registers > 0 ? Json(p.registers) : Json()).set("shared_bytes", p.shared);
   j.set("blocks_per_sm", p.resident.blocks).set("limit", p.resident.limit).set("waves", p.waves);
@@ -150,7 +141,7 @@ Json json_of(const Row& row) {
   return j;
 }
 
-Json json_of(const Step& step, const Options& o, const Card& card) {
+Json json_of(const Step& step, const Request& o, const Card& card) {
   Json rows = Json::array(), j = Json::object();
   for (const Row& row : step.rows) rows.push(json_of(row));
   j.set("predicted", true).set("device", card.name).set("arch", step.arch).set("batch", o.batch);
@@ -165,50 +156,29 @@ Json json_of(const Step& step, const Options& o, const Card& card) {
 
 // ---- the program ----------------------------------------------------------------------------------------------------
 
-int usage() {
-  std::string cards;
-  for (const Card& card : kCards) cards += (cards.empty() ? "" : "|") + std::string(card.name);
-  std::fprintf(stderr,
-               "usage: bench_roofline [--device %s] [--arch lite|original] [--batch SAMPLES_PER_PERSON]\n"
-               "                      [--conv handwritten|untimed] [--resources FILE] [--json]\n",
-               cards.c_str());
-  return 2;
-}
-
-int main_program(int argc, char** argv) {
-  Options o;
-  for (int i = 1; i < argc; ++i) {
-    const std::string key = argv[i];
-    if (key == "--json") {
-      o.json = true;
-      continue;
-    }
-    if (++i == argc) return usage();
-    if (key == "--device")
-      o.device = argv[i];
-    else if (key == "--arch")
-      o.arch = argv[i];
-    else if (key == "--conv")
-      o.conv = argv[i];
-    else if (key == "--resources")
-      o.resources = argv[i];
-    else if (key == "--batch")
-      o.batch = parse_batch(argv[i]);
-    else
-      return usage();
-  }
-  const Card* card = find_card(o.device);
-  if (!card || (o.conv != "handwritten" && o.conv != "untimed")) return usage();
-  if (!o.arch.empty()) architecture(o.arch);
+int run(int argc, char** argv) {
+  Request o;
+  std::vector<std::string> cards;
+  for (const Card& card : kCards) cards.push_back(card.name);
+  Options options("bench_roofline",
+                  "Predicts how long each product of a training step takes on a card, and why; nothing is measured.");
+  options.choice("--device", cards, o.device, "The card");
+  options.choice("--arch", architecture_names(), o.arch, "This one alone");
+  options.number("--batch", "N", 1, kMostBatch, o.batch, "Samples of each of two people");
+  options.choice("--conv", {"handwritten", "untimed"}, o.conv,
+                 "Of each layer the fastest of all kernels that are timed before training, or the one taken untimed");
+  options.text("--resources", "FILE", o.resources, "Registers of the kernels, as a build with CUDA wrote them");
+  options.flag("--json", o.json, "A list of objects instead of tables");
+  if (!options.parse(argc, argv)) return 0;
   const ResourceTable resources = read_resources(o.resources);
-  if (resources.empty())
-    std::fprintf(stderr, "bench_roofline: registers are unknown: no %s (a build with CUDA writes it)\n",
-                 o.resources.c_str());
+  if (resources.empty()) tell("registers are unknown: no %s (a build with CUDA writes it)", o.resources.c_str());
+  const Card& card = *find_card(o.device);
   Json all = Json::array();
   for (const char* arch : {"original", "lite"}) {
     if (!o.arch.empty() && o.arch != arch) continue;
-    const Step step = predicted_step(arch, o, *card, resources);
-    o.json ? void(all.push(json_of(step, o, *card))) : print(step, o, *card);
+    stop_if_asked();
+    const Step step = predicted_step(arch, o, card, resources);
+    o.json ? void(all.push(json_of(step, o, card))) : print(step, o, card);
   }
   if (o.json) std::printf("%s\n", all.dump(1).c_str());
   return 0;
@@ -218,13 +188,5 @@ int main_program(int argc, char** argv) {
 }  // namespace doppel::bench
 
 int main(int argc, char** argv) {
-  try {
-    return doppel::bench::main_program(argc, argv);
-  } catch (const doppel::UsageError& e) {
-    std::fprintf(stderr, "bench_roofline: %s\n", e.what());
-    return 2;
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "bench_roofline: %s\n", e.what());
-    return 1;
-  }
+  return doppel::bench::run_program("bench_roofline", argc, argv, doppel::bench::run);
 }

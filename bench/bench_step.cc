@@ -1,10 +1,7 @@
 // Times whole training steps: drawing and warping, both passes, losses, optimiser.
 //
-//   bench_step [--device cpu|cuda|emulator] [--arch A] [--batch N] [--precision P] [--seconds S] [--json] [--profile]
-//              [--conv handwritten|auto|untimed] [--kernel-cache FILE]
-//
-// On a card the kernels of the layers are chosen by timing them first, as in training (runtime/tuner.h); --conv says
-// among which. Their times are kept for the next run only in the file that --kernel-cache names.
+// On a card the kernels of the layers are chosen by timing them first, as in training (runtime/tuner.h); their times
+// are kept for the next run only in the file that --kernel-cache names.
 //
 // gflops are those of convolutions and matrix products alone, counted from the shapes, over the time of the whole step.
 //
@@ -12,27 +9,28 @@
 // step's: 1 would mean that everything else is free. On a card the yardstick is the floor (bench/step_floor.h) at what
 // a large matrix product and a large copy reach in the same run. On the emulator it only rehearses: say --batch 1.
 //
-// --nvtx runs some steps node by node under a profiler's named ranges instead.
+// --nvtx runs some steps node by node under a profiler's named ranges instead. --help has all options.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
+#include <iterator>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "bench/card.h"
-#include "bench/numbers.h"
+#include "bench/options.h"
+#include "bench/program.h"
 #include "bench/step_case.h"
 #include "nn/architecture.h"
 #include "nn/preview.h"
 #include "runtime/device.h"
-#include "runtime/error.h"
+#include "runtime/tuner.h"
 
 namespace doppel::bench {
 namespace {
 
-struct Options {
+struct Request {
   std::string device = "cpu", arch, precision, conv = "handwritten", kernel_cache;
   int batch = 0;
   double seconds = 10;
@@ -40,9 +38,8 @@ struct Options {
 };
 
 // Of a run on a card; on the CPU and the emulator nothing is timed.
-Tuning tuning_of(const Options& o) {
-  const std::string& file = o.kernel_cache;
-  return named_tuning(o.conv, file.empty() ? "" : std::filesystem::absolute(file).string(), "bench_step: ");
+Tuning tuning_of(const Request& o) {
+  return named_tuning(o.conv, o.kernel_cache, tell_line);
 }
 
 void print_nodes(const std::vector<NodeTime>& nodes) {
@@ -69,21 +66,18 @@ void print_sorted_nodes(std::vector<NodeTime> nodes) {
                 n.name.c_str(), n.output.c_str());
 }
 
-std::string json_of(const StepCase& c, double step_flops) {
-  return "\"arch\":\"" + c.arch + "\",\"batch\":" + std::to_string(c.batch) + ",\"precision\":\"" + c.precision +
-         "\",\"step_flops\":" + std::to_string(std::llround(step_flops));
+Json json_of(const StepCase& c, double step_flops) {
+  Json j = Json::object();
+  j.set("arch", c.arch).set("batch", c.batch).set("precision", c.precision);
+  return j.set("step_flops", rounded(step_flops, 0));
 }
 
 // ---- on the CPU -----------------------------------------------------------------------------------------------------
 
-std::string json_of(const CpuResult& r) {
-  char text[160];
-  const bool compared = !std::isnan(r.onednn_ratio);
-  std::snprintf(text, sizeof text, ",\"samples_per_s\":%.2f,\"gflops\":%.1f,\"onednn_ratio\":", r.samples_per_s,
-                r.gflops);
-  std::string json = "{" + json_of(r.what, r.flops) + text;
-  std::snprintf(text, sizeof text, "%.3f", r.onednn_ratio);
-  return json + (compared ? text : "null") + "}";
+Json json_of(const CpuResult& r) {
+  Json j = json_of(r.what, r.flops);
+  j.set("samples_per_s", rounded(r.samples_per_s, 2)).set("gflops", rounded(r.gflops, 1));
+  return j.set("onednn_ratio", std::isnan(r.onednn_ratio) ? Json() : rounded(r.onednn_ratio, 3));
 }
 
 void print(const CpuResult& r) {
@@ -94,26 +88,27 @@ void print(const CpuResult& r) {
 
 // ---- on a card ------------------------------------------------------------------------------------------------------
 
-std::string json_of(const DeviceResult& r) {
-  char text[640];
-  std::snprintf(text, sizeof text,
-                ",\"samples_per_s\":%.2f,\"gflops\":%.1f,\"ms\":%.4f,\"wall_ms\":%.4f,\"submit_ms\":%.4f,"
-                "\"memory_bytes\":%zu,\"planned_bytes\":%zu,\"peak_tflops\":%.2f,\"peak_gb_per_s\":%.1f,"
-                "\"arithmetic_floor_ms\":%.4f,\"memory_floor_ms\":%.4f,\"floor_ms\":%.4f,\"of_floor\":%.4f",
-                2 * r.what.batch / r.seconds, r.flops / r.seconds * 1e-9, r.seconds * 1e3, r.wall * 1e3, r.submit * 1e3,
-                r.memory, r.planned, r.peak.flops * 1e-12, r.peak.bytes * 1e-9, r.arithmetic_floor * 1e3,
-                r.memory_floor * 1e3, r.floor * 1e3, r.floor / r.seconds);
-  std::string json = "{\"device\":\"" + r.device + "\"," + json_of(r.what, r.flops) + text;
-  if (!r.nodes.empty()) json += ",\"nodes\":[";
-  for (const NodeTime& n : r.nodes) {
-    std::snprintf(text, sizeof text,
-                  "%s{\"name\":\"%s\",\"output\":\"%s\",\"kernel\":\"%s\",\"ms\":%.5f,\"gflops\":%.1f,"
-                  "\"gb_per_s\":%.1f,\"of_floor\":%.4f}",
-                  &n == &r.nodes.front() ? "" : ",", n.name.c_str(), n.output.c_str(), n.kernel.c_str(),
-                  n.seconds * 1e3, n.flops / n.seconds * 1e-9, n.bytes / n.seconds * 1e-9, n.floor / n.seconds);
-    json += text;
-  }
-  return json + (r.nodes.empty() ? "}" : "]}");
+Json json_of(const NodeTime& n) {
+  Json j = Json::object();
+  j.set("name", n.name).set("output", n.output).set("kernel", n.kernel).set("ms", rounded(n.seconds * 1e3, 5));
+  j.set("gflops", rounded(n.flops / n.seconds * 1e-9, 1)).set("gb_per_s", rounded(n.bytes / n.seconds * 1e-9, 1));
+  return j.set("of_floor", rounded(n.floor / n.seconds, 4));
+}
+
+Json json_of(const DeviceResult& r) {
+  Json j = json_of(r.what, r.flops);
+  j.set("device", r.device).set("samples_per_s", rounded(2 * r.what.batch / r.seconds, 2));
+  j.set("gflops", rounded(r.flops / r.seconds * 1e-9, 1)).set("ms", rounded(r.seconds * 1e3, 4));
+  j.set("wall_ms", rounded(r.wall * 1e3, 4)).set("submit_ms", rounded(r.submit * 1e3, 4));
+  j.set("memory_bytes", r.memory).set("planned_bytes", r.planned);
+  j.set("peak_tflops", rounded(r.peak.flops * 1e-12, 2)).set("peak_gb_per_s", rounded(r.peak.bytes * 1e-9, 1));
+  j.set("arithmetic_floor_ms", rounded(r.arithmetic_floor * 1e3, 4));
+  j.set("memory_floor_ms", rounded(r.memory_floor * 1e3, 4)).set("floor_ms", rounded(r.floor * 1e3, 4));
+  j.set("of_floor", rounded(r.floor / r.seconds, 4));
+  if (r.nodes.empty()) return j;
+  Json nodes = Json::array();
+  for (const NodeTime& n : r.nodes) nodes.push(json_of(n));
+  return j.set("nodes", std::move(nodes));
 }
 
 void print(const DeviceResult& r) {
@@ -131,51 +126,53 @@ void print_device_header() {
 
 // ---- the program ----------------------------------------------------------------------------------------------------
 
-// The cases of a device, of those the ones asked for.
-std::vector<StepCase> cases(const Options& o, Device device) {
+// As the usual training on that device has them.
+int usual_batch(const std::string& arch, Device device) {
+  if (device == Device::cuda) return 64;
+  if (device == Device::emulator) return 1;
+  return arch == "lite" ? 32 : 16;
+}
+
+// Those of all cases that were asked for.
+std::vector<StepCase> cases(const Request& o, Device device) {
   std::vector<StepCase> all;
   for (const char* arch : {"original", "lite"})
     for (const char* precision : {"bf16", "fp32"}) {
       if ((!o.arch.empty() && o.arch != arch) || (!o.precision.empty() && o.precision != precision)) continue;
-      const int usual = device == Device::cuda        ? 64
-                        : device == Device::emulator  ? 1
-                        : std::string(arch) == "lite" ? 32
-                                                      : 16;
-      all.push_back({arch, o.batch > 0 ? o.batch : usual, precision});
+      all.push_back({arch, o.batch > 0 ? o.batch : usual_batch(arch, device), precision});
     }
   return all;
 }
 
-// Prints each result when it is there, so that a run that is stopped leaves what it has measured.
+// Prints each result when it is there.
 template <typename Measure>
-void print_all(const Options& o, Device device, Measure&& measure) {
-  bool first = true;
+void print_all(const Request& o, Device device, Measure&& measure) {
+  JsonList list;
   for (const StepCase& c : cases(o, device)) {
+    stop_if_asked();
     const auto r = measure(c);
     if (o.json) {
-      std::printf("%s%s", first ? "[" : ",\n ", json_of(r).c_str());
+      list.add(json_of(r));
     } else {
       print(r);
+      flush_results();
     }
-    first = false;
-    std::fflush(stdout);
   }
-  if (o.json) std::printf("%s]\n", first ? "[" : "");
+  if (o.json) list.end();
 }
 
-void run_on_cpu(const Options& o) {
+void run_on_cpu(const Request& o) {
   if (!o.json)
     std::printf("%-10s %7s %10s %12s %9s %13s\n", "arch", "batch", "precision", "samples/s", "GFLOP/s", "of oneDNN");
   print_all(o, Device::cpu, [&](const StepCase& c) {
-    if (c.precision == "bf16" && !has_bf16())
-      std::fprintf(stderr, "this processor has no bf16 products: oneDNN emulates them\n");
+    if (c.precision == "bf16" && !has_bf16()) tell("this processor has no bf16 products: oneDNN emulates them");
     return measure_on_cpu(c, o.seconds, o.profile && !o.json);
   });
 }
 
-void run_on_device(const Options& o, Device device) {
+void run_on_device(const Request& o, Device device) {
   use_device(device);
-  std::fprintf(stderr, "bench_step: %s\n", describe(device).c_str());
+  tell_line(describe(device));
   const Peak peak = measured_peak(0.2, [](const KernelCase&, double) {});
   if (!o.json) {
     std::printf("peaks of this run: %.1f TFLOP/s, %.0f GB/s\n", peak.flops * 1e-12, peak.bytes * 1e-9);
@@ -185,48 +182,29 @@ void run_on_device(const Options& o, Device device) {
             [&](const StepCase& c) { return measure_on_device(c, device, tuning_of(o), peak, o.seconds, o.profile); });
 }
 
-int usage() {
-  std::fprintf(stderr,
-               "usage: bench_step [--device cpu|cuda|cuda:N|emulator] [--arch lite|original]\n"
-               "                  [--batch SAMPLES_PER_PERSON] [--precision bf16|fp32] [--seconds S] [--json]\n"
-               "                  [--profile] [--nvtx] [--conv handwritten|auto|untimed] [--kernel-cache FILE]\n");
-  return 2;
-}
-
-int main_program(int argc, char** argv) {
-  Options o;
-  for (int i = 1; i < argc; ++i) {
-    const std::string key = argv[i];
-    const bool has_value = i + 1 < argc;
-    if (key == "--json") {
-      o.json = true;
-    } else if (key == "--profile") {
-      o.profile = true;
-    } else if (key == "--nvtx") {
-      o.nvtx = true;
-    } else if (key == "--device" && has_value) {
-      o.device = argv[++i];
-    } else if (key == "--arch" && has_value) {
-      o.arch = argv[++i];
-    } else if (key == "--precision" && has_value) {
-      o.precision = argv[++i];
-    } else if (key == "--conv" && has_value) {
-      o.conv = argv[++i];
-    } else if (key == "--kernel-cache" && has_value) {
-      o.kernel_cache = argv[++i];
-    } else if (key == "--batch" && has_value) {
-      o.batch = parse_batch(argv[++i]);
-    } else if (key == "--seconds" && has_value) {
-      o.seconds = parse_seconds(argv[++i]);
-    } else {
-      return usage();
-    }
-  }
-  if (o.conv != "handwritten" && o.conv != "auto" && o.conv != "untimed") return usage();
+int run(int argc, char** argv) {
+  Request o;
+  Options options("bench_step",
+                  "Times whole training steps on faces of noise: drawing and warping, both passes, losses, optimiser.");
+  options.text("--device", "cpu|cuda|cuda:N|emulator", o.device, "Where; the emulator only rehearses");
+  options.choice("--arch", architecture_names(), o.arch, "This one alone");
+  options.choice("--precision", {"bf16", "fp32"}, o.precision, "This one alone");
+  options.number("--batch", "N", 1, kMostBatch, o.batch,
+                 "Samples of each of two people [64 on a card, on the CPU 32 of lite and 16 of original, 1 emulated]");
+  options.number("--seconds", "S", kLeastSeconds, kMostSeconds, o.seconds, "For how long each case is measured");
+  options.choice("--conv", {std::begin(kCandidateNames), std::end(kCandidateNames)}, o.conv,
+                 "Among which kernels a card's are chosen, as in doppel train");
+  options.text("--kernel-cache", "FILE", o.kernel_cache, "Keeps the times of a card's kernels for the next run");
+  options.flag("--profile", o.profile, "Also the time of every node");
+  options.flag("--nvtx", o.nvtx, "Runs some steps node by node under a profiler's named ranges, and times nothing");
+  options.flag("--json", o.json, "A list of objects instead of a table");
+  if (!options.parse(argc, argv)) return 0;
   const Device device = choose_device(o.device);
-  if (cases(o, device).empty()) return usage();
   if (o.nvtx) {
-    for (const StepCase& c : cases(o, device)) run_with_ranges(c, device, tuning_of(o), 3);
+    for (const StepCase& c : cases(o, device)) {
+      stop_if_asked();
+      run_with_ranges(c, device, tuning_of(o), 3);
+    }
   } else if (device == Device::cpu) {
     run_on_cpu(o);
   } else {
@@ -239,13 +217,5 @@ int main_program(int argc, char** argv) {
 }  // namespace doppel::bench
 
 int main(int argc, char** argv) {
-  try {
-    return doppel::bench::main_program(argc, argv);
-  } catch (const doppel::UsageError& e) {
-    std::fprintf(stderr, "bench_step: %s\n", e.what());
-    return 2;
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "bench_step: %s\n", e.what());
-    return 1;
-  }
+  return doppel::bench::run_program("bench_step", argc, argv, doppel::bench::run);
 }

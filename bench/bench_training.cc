@@ -1,131 +1,57 @@
 // Trains as `doppel train` does on faces that were packed elsewhere, and measures minutes, losses and swaps on the way.
 //
-//   bench_training --faces FILE --out DIR [--state DIR] [--device cuda|cpu|emulator] [--arch A] [--iterations N]
-//                  [--points N] [--batch N] [--precision bf16|fp32] [--warp X] [--seed N] [--minutes M]
-//                  [--save-every S] [--kernel-cache FILE]
-//
-// FILE is what pack_actors writes. DIR gets training.md, training.json and training.png at every point; the checkpoint
-// and what was measured lie in --state (DIR/state). The same command goes on from there, after Ctrl-C, after --minutes
+// --faces is what pack_actors writes. --out gets training.md, training.json and training.png at every point; the
+// checkpoint and what was measured lie in --state. The same command goes on from there, after Ctrl-C, after --minutes
 // (of this command, all that it does), and when it was killed; bit for bit on the same machine.
 //
 // What differs from `doppel train`: no memory is planned, all faces and all values of a step must fit; a card that
 // fails the check of its arithmetic ends the run.
-#include <charconv>
-#include <csignal>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
-#include <new>
 #include <string>
-#include <type_traits>
 
 #include "bench/long_training.h"
+#include "bench/options.h"
+#include "bench/program.h"
 #include "runtime/error.h"
-#include "runtime/interrupt.h"
 
 namespace doppel::bench {
 namespace {
 
-// The whole text as a number of at least `least`; UsageError naming the option.
-template <typename Number>
-Number number(const std::string& option, const std::string& text, Number least) {
-  Number value{};
-  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-  bool right = parsed.ec == std::errc() && parsed.ptr == text.data() + text.size() && value >= least;
-  if constexpr (std::is_floating_point_v<Number>) right = right && value <= 1e15;
-  if (!right) throw UsageError(option + " " + text + ": give a number, at least " + std::to_string(least));
-  return value;
-}
-
-constexpr const char* kUsage =
-    "usage: bench_training --faces FILE --out DIR [--state DIR] [--device cuda|cuda:N|cpu|emulator]\n"
-    "                      [--arch original|lite] [--iterations N] [--points N] [--batch SAMPLES_PER_PERSON]\n"
-    "                      [--precision bf16|fp32] [--warp X] [--seed N] [--minutes M] [--save-every SECONDS]\n"
-    "                      [--kernel-cache FILE]\n"
-    "bench/README.md says what it does.\n";
-
-LongTrainingOptions parse(int argc, char** argv) {
+int run(int argc, char** argv) {
   LongTrainingOptions o;
-  o.settings.iterations = 115000;  // of 64 + 64: what 48 hours bought in 2018
-  for (int i = 1; i < argc; ++i) {
-    const std::string key = argv[i];
-    if (i + 1 >= argc) throw UsageError(key + ": no such option, or its value is missing");
-    const std::string value = argv[++i];
-    TrainingSettings& s = o.settings;
-    if (key == "--faces")
-      o.faces = value;
-    else if (key == "--out")
-      o.out = value;
-    else if (key == "--state")
-      o.state = value;
-    else if (key == "--device")
-      o.device = value;
-    else if (key == "--arch")
-      s.arch = value;
-    else if (key == "--precision")
-      s.precision = value;
-    else if (key == "--kernel-cache")
-      o.kernel_cache = value;
-    else if (key == "--iterations")
-      s.iterations = number<uint64_t>(key, value, 1);
-    else if (key == "--points")
-      s.points = number<int>(key, value, 1);
-    else if (key == "--batch")
-      s.batch = number<int>(key, value, 1);
-    else if (key == "--warp")
-      s.warp = number<double>(key, value, 0);
-    else if (key == "--seed")
-      s.seed = number<uint64_t>(key, value, 0);
-    else if (key == "--minutes")
-      o.minutes = number<double>(key, value, 0);
-    else if (key == "--save-every")
-      o.save_every = number<double>(key, value, 0);
-    else
-      throw UsageError(key + ": no such option");
-  }
+  TrainingSettings& s = o.settings;
+  s.iterations = 115000;  // of 64 + 64: what 48 hours bought in 2018
+  Options options(
+      "bench_training",
+      "Trains as doppel train does on faces that pack_actors packed, and measures minutes, losses and swaps "
+      "on\nthe way. The same command goes on from where it was stopped.");
+  options.text("--faces", "FILE", o.faces, "The faces; needed");
+  options.text("--out", "DIR", o.out, "Gets training.md, training.json and training.png at every point; needed");
+  options.text("--state", "DIR", o.state, "Has the checkpoint and what was measured [the folder state in --out]");
+  options.text("--device", "cuda|cuda:N|cpu|emulator", o.device, "Where");
+  options.text("--arch", "original|lite", s.arch, "The architecture; the faces are packed for one");
+  options.number("--iterations", "N", uint64_t(1), uint64_t(1) << 48, s.iterations, "Of the whole training");
+  options.number("--points", "N", 1, 1000, s.points, "How often swaps are measured");
+  options.number("--batch", "N", 1, kMostBatch, s.batch, "Samples of each of the two [the architecture's]");
+  options.choice("--precision", {"bf16", "fp32"}, s.precision, "[bf16 where the card or the processor has it]");
+  options.number("--warp", "X", 0.0, 4.0, s.warp, "As in doppel train");
+  options.number("--seed", "N", uint64_t(0), UINT64_MAX, s.seed, "What the random numbers start from");
+  options.number("--minutes", "M", 0.0, 1e6, o.minutes, "Of this command, all that it does [to the end]");
+  options.number("--save-every", "S", 0.0, 1e6, o.save_every, "Seconds between checkpoints");
+  options.text("--kernel-cache", "FILE", o.kernel_cache, "Times of a card's kernels [the file of doppel train]");
+  if (!options.parse(argc, argv)) return 0;
   if (o.faces.empty() || o.out.empty()) throw UsageError("give --faces FILE and --out DIR");
-  if (!o.settings.precision.empty() && o.settings.precision != "bf16" && o.settings.precision != "fp32")
-    throw UsageError("--precision " + o.settings.precision + ": give bf16 or fp32");
   if (o.state.empty()) o.state = (std::filesystem::path(o.out) / "state").string();
-  return o;
-}
-
-int main_program(int argc, char** argv) {
-  if (argc == 2 && std::strcmp(argv[1], "--help") == 0) {
-    std::fputs(kUsage, stdout);
-    return 0;
-  }
-  const LongTrainingOptions options = parse(argc, argv);
-  LongTraining training(options);
+  LongTraining training(o);
   training.run();
   std::fputs(training.table().c_str(), stdout);
   return 0;
-}
-
-int fail(const std::string& why, int code) {
-  std::fprintf(stderr, "bench_training: %s\n", why.c_str());
-  return code;
 }
 
 }  // namespace
 }  // namespace doppel::bench
 
 int main(int argc, char** argv) {
-  using namespace doppel;
-  std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGXFSZ, SIG_IGN);
-  catch_interrupts();
-  try {
-    return bench::main_program(argc, argv);
-  } catch (const UsageError& e) {
-    bench::fail(e.what(), 2);
-    std::fputs(bench::kUsage, stderr);
-    return 2;
-  } catch (const Interrupted& e) {
-    return bench::fail(e.what(), 130);
-  } catch (const std::bad_alloc&) {
-    return bench::fail("out of memory: use a smaller --batch", 1);
-  } catch (const std::exception& e) {
-    return bench::fail(e.what(), 1);
-  }
+  return doppel::bench::run_program("bench_training", argc, argv, doppel::bench::run);
 }

@@ -1,13 +1,13 @@
 #include "bench/card.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstring>
 #include <map>
 #include <stdexcept>
 #include <tuple>
 #include <vector>
 
+#include "bench/clock.h"
 #include "kernels/philox.h"
 #include "runtime/device.h"
 
@@ -113,6 +113,16 @@ void copy_on_card(void* to, const void* from, size_t bytes, Stream stream) {
   stream.device == Device::cuda ? copy_on_cuda(to, from, bytes, stream) : void(std::memcpy(to, from, bytes));
 }
 
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + std::ptrdiff_t(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+double median_time(std::vector<double> seconds) {
+  return std::max(median(std::move(seconds)), kLeastTime);
+}
+
 double time_on_card(const std::function<void(Stream)>& run, double budget) {
   const Stream stream = bench_stream();
   const auto once = [&] {
@@ -126,11 +136,9 @@ double time_on_card(const std::function<void(Stream)>& run, double budget) {
   if (stream.device == Device::emulator) return std::max(once(), kLeastTime);
   for (int i = 0; i < 3; ++i) once();
   std::vector<double> times;
-  const auto begin = std::chrono::steady_clock::now();
-  while (times.size() < 5 || std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() < budget)
-    times.push_back(once());
-  std::nth_element(times.begin(), times.begin() + std::ptrdiff_t(times.size() / 2), times.end());
-  return std::max(times[times.size() / 2], kLeastTime);
+  const auto begin = Clock::now();
+  while (times.size() < 5 || since(begin) < budget) times.push_back(once());
+  return median_time(std::move(times));
 }
 
 }  // namespace doppel::bench

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "kernels/dtype.h"
 #include "kernels/stream.h"
@@ -41,6 +42,9 @@ void copy_on_card(void* to, const void* from, size_t bytes, Stream stream);
 
 // Seconds. No time is taken for less: a rate is a number even where a clock did not move.
 constexpr double kLeastTime = 1e-9;
+// Of at least one value; where there is an even number of them, the upper of the two in the middle.
+double median(std::vector<double> values);
+double median_time(std::vector<double> seconds);
 
 // Median seconds of `run` between two events, after warm-up; the L2 cache is overwritten before each, so that inputs
 // come from memory. At least five runs, and then until `budget` seconds are over. On the emulator: one run.

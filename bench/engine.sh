@@ -1,7 +1,8 @@
-# Sourced by gpu.sh and train.sh: this machine's card, and how the engine rooms are configured for it. Both know $home
-# (the repository) and $rehearse (not empty: there is no card).
+# Sourced by gpu.sh and train.sh: this machine's card, and how the engine rooms are configured for it, in a folder that
+# both share. Both know $home (the repository) and $rehearse (not empty: there is no card).
 
 cores=$(nproc)
+if [ $rehearse ]; then build=$home/build-rehearsal; else build=$home/build-gpu; fi
 for folder in "${CUDA_HOME:-}/bin" /usr/local/cuda/bin; do
   if [ -d "$folder" ]; then PATH=$PATH:$folder; fi
 done
@@ -44,3 +45,6 @@ engine_options() {
   fi
   rm -f "$missing"
 }
+
+# configure MORE...: runs CMake with the options, and more of them.
+configure() { timeout 120 cmake -S "$home" -B "$build" "${options[@]}" "$@"; }

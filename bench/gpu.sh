@@ -36,8 +36,8 @@ done
 [ -n "$out" ] || usage
 [[ $total =~ ^[0-9]+$ ]] || usage
 
-build=$home/build-gpu device=cuda
-if [ $rehearse ]; then build=$home/build-rehearsal device=emulator; fi
+if [ $rehearse ]; then device=emulator; else device=cuda; fi
+. "$home/bench/engine.sh"
 state=$build/parts # what the report is made of
 rm -rf "$state"
 mkdir -p "$out" "$state"
@@ -103,7 +103,6 @@ needs() {
 
 # ---- what is here ----------------------------------------------------------------------------------------------------
 
-. "$home/bench/engine.sh"
 find_card gpu emulator
 if [ -z "$commit" ]; then
   commit=$(git -C "$home" describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
@@ -133,7 +132,6 @@ targets=(bench_step bench_kernels)
 tests=(test_kernels test_runtime test_nn)
 if [ $rehearse ]; then tests+=(test_emulator); else tests+=(test_card); fi
 engine_options "$out/build.log"
-configure() { timeout 120 cmake -S "$home" -B "$build" "${options[@]}" "$@"; }
 export CMAKE_BUILD_PARALLEL_LEVEL=$cores
 why="see build.log" # a program may be missing
 if configure -DDOPPEL_TESTS=ON >>"$out/build.log" 2>&1; then

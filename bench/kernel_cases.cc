@@ -1,10 +1,10 @@
 #include "bench/kernel_cases.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <stdexcept>
 
 #include "bench/operands.h"
+#include "bench/program.h"
 #include "kernels/activation.h"
 #include "kernels/adam.h"
 #include "kernels/conv2d.h"
@@ -64,14 +64,11 @@ void visit_candidates(KernelCase base, const std::vector<Candidate>& all, const 
   }
 }
 
-size_t bytes_of(const ConvWorkspace& bytes, Pass pass) {
+// Of ConvWorkspace or DenseWorkspace.
+template <typename Workspace>
+size_t bytes_of(const Workspace& bytes, Pass pass) {
   return pass == Pass::fprop ? bytes.fprop : pass == Pass::dgrad ? bytes.dgrad : bytes.wgrad;
 }
-size_t bytes_of(const DenseWorkspace& bytes, Pass pass) {
-  return pass == Pass::fprop ? bytes.fprop : pass == Pass::dgrad ? bytes.dgrad : bytes.wgrad;
-}
-
-constexpr Pass kPasses[] = {Pass::fprop, Pass::dgrad, Pass::wgrad};
 
 // Product is Conv2d or Dense.
 template <typename Product>
@@ -105,30 +102,26 @@ void visit_conv(const ConvLayer& layer, bool all, const Visit& visit) {
   // cuDNN's groups are channels side by side in one pixel; ours are pictures one after the other, so it is called for
   // each.
   const std::string library = (c.groups > 1 ? std::to_string(c.groups) + " x " : "") + "cuDNN";
-  const auto pass_of = [&](Pass pass, const char* kernel, double bytes, const auto& run) {
+  const auto pass_of = [&](Pass pass, const auto& run) {
     visit_candidates(
-        {layer.name, kernel, "", "", c.flops(), bytes, {}}, kernels[int(pass)], library,
+        {layer.name, name_of(pass), "", "", c.flops(), pass_bytes(c, pass), {}}, kernels[int(pass)], library,
         [&](const KernelChoice& k) -> std::function<void(Stream)> {
           return [=, chosen = by(c, pass, k)](Stream s) { run(chosen, s); };
         },
         visit);
   };
-  pass_of(Pass::fprop, "fprop", element * double(in + weights) + out_element * double(out),
-          [=](const Conv2d& chosen, Stream s) { conv2d_fprop(y, x, w, b, chosen, e, workspace, s); });
+  pass_of(Pass::fprop, [=](const Conv2d& chosen, Stream s) { conv2d_fprop(y, x, w, b, chosen, e, workspace, s); });
   if (!all)
     visit({layer.name, "backward epilogue", "doppel", "", 0, (2 * out_element + element) * double(out),
            [=](Stream s) { conv2d_backward_epilogue(dz, db, dy, y, c, e, workspace, s); }});
   if (layer.dgrad)
-    pass_of(Pass::dgrad, "dgrad", element * double(in + weights + out),
-            [=](const Conv2d& chosen, Stream s) { conv2d_dgrad(dx, dz, w, chosen, workspace, s); });
-  pass_of(Pass::wgrad, "wgrad", element * double(in + out) + 4.0 * double(weights),
-          [=](const Conv2d& chosen, Stream s) { conv2d_wgrad(dw, x, dz, chosen, workspace, s); });
+    pass_of(Pass::dgrad, [=](const Conv2d& chosen, Stream s) { conv2d_dgrad(dx, dz, w, chosen, workspace, s); });
+  pass_of(Pass::wgrad, [=](const Conv2d& chosen, Stream s) { conv2d_wgrad(dw, x, dz, chosen, workspace, s); });
 }
 
 void visit_dense(const DenseLayer& layer, bool all, const Visit& visit) {
   const Dense& d = layer.dense;
   const int64_t in = int64_t(d.n) * d.c, out = int64_t(d.n) * d.k, weights = int64_t(d.c) * d.k;
-  const double element = double(size_of(d.type));
   std::vector<Candidate> kernels[3];
   size_t most = 0;
   for (const Pass pass : kPasses) {
@@ -143,21 +136,18 @@ void visit_dense(const DenseLayer& layer, bool all, const Visit& visit) {
   void *y = operands.add(d.type, out), *dx = operands.add(d.type, in);
   float *dw = operands.add_floats(weights), *db = operands.add_floats(d.k);
   void* workspace = operands.scratch(most);
-  const auto pass_of = [&](Pass pass, const char* kernel, double bytes, const auto& run) {
+  const auto pass_of = [&](Pass pass, const auto& run) {
     visit_candidates(
-        {layer.name, kernel, "", "", d.flops(), bytes, {}}, kernels[int(pass)], "cuBLASLt",
+        {layer.name, std::string("dense ") + name_of(pass), "", "", d.flops(), pass_bytes(conv_of(d), pass), {}},
+        kernels[int(pass)], "cuBLASLt",
         [&](const KernelChoice& k) -> std::function<void(Stream)> {
           return [=, chosen = by(d, pass, k)](Stream s) { run(chosen, s); };
         },
         visit);
   };
-  const double moved = element * double(in + out + weights);
-  pass_of(Pass::fprop, "dense fprop", moved,
-          [=](const Dense& chosen, Stream s) { dense_fprop(y, x, w, b, chosen, workspace, s); });
-  pass_of(Pass::dgrad, "dense dgrad", moved,
-          [=](const Dense& chosen, Stream s) { dense_dgrad(dx, y, w, chosen, workspace, s); });
-  pass_of(Pass::wgrad, "dense wgrad", element * double(in + out) + 4.0 * double(weights),
-          [=](const Dense& chosen, Stream s) { dense_wgrad(dw, db, x, y, chosen, workspace, s); });
+  pass_of(Pass::fprop, [=](const Dense& chosen, Stream s) { dense_fprop(y, x, w, b, chosen, workspace, s); });
+  pass_of(Pass::dgrad, [=](const Dense& chosen, Stream s) { dense_dgrad(dx, y, w, chosen, workspace, s); });
+  pass_of(Pass::wgrad, [=](const Dense& chosen, Stream s) { dense_wgrad(dw, db, x, y, chosen, workspace, s); });
 }
 
 // Kernels on elements, at the size of the largest activation.
@@ -241,7 +231,7 @@ Peak measured_peak(double seconds, const std::function<void(const KernelCase&, d
       throw;
     } catch (const std::runtime_error& e) {
       if (c.by == "doppel") throw;
-      std::fprintf(stderr, "bench: the peak is measured without %s: %s\n", c.by.c_str(), e.what());
+      tell("the peak is measured without %s: %s", c.by.c_str(), e.what());
     }
   });
   const size_t bytes = size_t(1) << (rehearsed ? 20 : 30);

@@ -15,8 +15,7 @@ Layers layers_of(const Architecture& a, int batch, DType type) {
   Layers layers;
   for (const Node& node : g.nodes) {
     const auto name = [&] {
-      const std::string weight = g[node.in[1]].name, own = "decoder.a.";
-      const std::string layer = weight.substr(0, weight.rfind('.'));
+      const std::string layer = layer_name(g, node), own = "decoder.a.";
       return layer.starts_with(own) ? std::to_string(kPeople) + " x decoder." + layer.substr(own.size()) : layer;
     };
     if (const auto* conv = dynamic_cast<const ConvOp*>(node.op.get())) {
@@ -28,6 +27,24 @@ Layers layers_of(const Architecture& a, int batch, DType type) {
       layers.denses.push_back({name(), dense->dense()});
   }
   return layers;
+}
+
+double pass_bytes(const Conv2d& c, Pass pass) {
+  const double element = double(size_of(c.type)), groups = c.groups;
+  const double in = groups * double(c.in_elements()), out = groups * double(c.out_elements());
+  const double weights = groups * double(c.weights());
+  if (pass == Pass::fprop) return element * (in + weights) + double(size_of(c.out_type)) * out;
+  if (pass == Pass::dgrad) return element * (in + weights + out);
+  return element * (in + out) + 4 * weights;
+}
+
+Conv2d conv_of(const Dense& d) {
+  return {d.n, 1, 1, d.c, d.k, 1, 1, 1, 0, 0, 0, 0, d.type, d.type, d.kernels};
+}
+
+std::string layer_name(const Graph& g, const Node& node) {
+  const std::string weight = g[node.in[1]].name;
+  return weight.substr(0, weight.rfind('.'));
 }
 
 double forward_flops(const Layers& layers, int batch) {

@@ -7,6 +7,7 @@
 #include "kernels/conv2d.h"
 #include "kernels/dense.h"
 #include "nn/architecture.h"
+#include "runtime/graph.h"
 
 namespace doppel::bench {
 
@@ -36,6 +37,15 @@ Layers layers_of(const Architecture& a, int batch, DType type);
 // A DF network of the common trainers at 256 pixels, options u and d: 256 units in the code, 64 channels in the encoder
 // and the decoder, 22 in the mask. A list of shapes alone; this program cannot train it.
 Layers df_ud256(int batch, DType type);
+
+constexpr Pass kPasses[] = {Pass::fprop, Pass::dgrad, Pass::wgrad};
+
+// Of one pass through all groups: inputs read once, outputs written once. Gradients of weights are fp32.
+double pass_bytes(const Conv2d& c, Pass pass);
+// A dense layer is the 1 x 1 convolution of pictures of one pixel.
+Conv2d conv_of(const Dense& d);
+// "encoder.conv0", of a node whose weight is "encoder.conv0.w".
+std::string layer_name(const Graph& g, const Node& node);
 
 // Operations of one sample's forward pass through encoder and one decoder; a batch as above has `batch` of each person.
 double forward_flops(const Layers& layers, int batch);

@@ -1,9 +1,9 @@
 #include "bench/long_training.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <filesystem>
 
+#include "bench/program.h"
 #include "bench/swap_quality.h"
 #include "bench/training_report.h"
 #include "kernels/device_error.h"
@@ -17,13 +17,8 @@ namespace doppel::bench {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 
 constexpr double kTellEvery = 10;  // seconds
-
-double since(Clock::time_point t) {
-  return std::chrono::duration<double>(Clock::now() - t).count();
-}
 
 void make_folder(const std::string& folder) {
   std::error_code error;
@@ -76,7 +71,7 @@ void LongTraining::train() {
       saved = Clock::now();
     }
     if (since(told) > kTellEvery) {
-      tell(double(done() - first) / since(begin));
+      tell_progress(double(done() - first) / since(begin));
       told = Clock::now();
     }
   }
@@ -86,7 +81,7 @@ void LongTraining::train() {
                             std::to_string(state_.settings.iterations) + "; the same command goes on";
   if (trainer_->finished()) return;
   if (interrupted()) throw Interrupted("stopped " + where);
-  std::fprintf(stderr, "bench_training: %g minutes are over %s\n", o_.minutes, where.c_str());
+  tell("%g minutes are over %s", o_.minutes, where.c_str());
 }
 
 std::string LongTraining::table() const {
@@ -100,7 +95,7 @@ std::string LongTraining::model_folder() const {
 TrainingSettings LongTraining::settings_for(const Architecture& arch) const {
   TrainingSettings s = o_.settings;
   if (s.batch == 0) s.batch = arch.batch;
-  if (s.precision.empty()) s.precision = device_ == Device::cuda || has_bf16() ? "bf16" : "fp32";
+  if (s.precision.empty()) s.precision = usual_precision(device_);
   s.faces_crc = pack_.crc;
   return s;
 }
@@ -143,20 +138,15 @@ void LongTraining::make_trainer(const Architecture& arch, bool resuming) {
     m.seed = state_.settings.seed;
     m.precision = state_.settings.precision;
   }
-  Tuning tuning;
-  tuning.candidates = Candidates::handwritten;
-  if (!o_.kernel_cache.empty())
-    tuning.cache = fs::absolute(o_.kernel_cache).string();
-  else if (device_ == Device::cuda)
-    tuning.cache = kernel_cache_path(describe(device_));
-  tuning.tell = [](const std::string& line) { std::fprintf(stderr, "bench_training: %s\n", line.c_str()); };
+  const std::string cache = o_.kernel_cache.empty() ? kernel_cache_path(describe(device_)) : o_.kernel_cache;
+  const Tuning tuning = named_tuning("handwritten", cache, tell_line);
   const std::vector<PersonFaces> people{{"a", pack_.faces(0), pack_.people[0].data()},
                                         {"b", pack_.faces(1), pack_.people[1].data()}};
   trainer_ =
       std::make_unique<Trainer>(m, people, TrainingEnd{state_.settings.iterations, 0}, device_, StepSetup{{}, tuning});
   if (resuming) trainer_->resume(model_folder());
-  std::fprintf(stderr, "bench_training: %s on %s, %u+%u faces, from iteration %llu\n", arch.name.c_str(),
-               describe(device_).c_str(), pack_.faces(0), pack_.faces(1), (unsigned long long)done());
+  tell("%s on %s, %u+%u faces, from iteration %llu", arch.name.c_str(), describe(device_).c_str(), pack_.faces(0),
+       pack_.faces(1), (unsigned long long)done());
 }
 
 void LongTraining::measure() {
@@ -172,9 +162,8 @@ void LongTraining::measure() {
   p.total_seconds = state_.total_seconds = earlier_seconds_ + since(start_);
   state_.points.push_back(std::move(p));
   write_training_report(o_.out, state_, pack_);
-  std::fprintf(stderr, "bench_training: iteration %llu, %.1f min of training, swap PSNR %.2f dB, SSIM %.4f\n",
-               (unsigned long long)done(), trainer_->model().seconds / 60, state_.points.back().psnr,
-               state_.points.back().ssim);
+  tell("iteration %llu, %.1f min of training, swap PSNR %.2f dB, SSIM %.4f", (unsigned long long)done(),
+       trainer_->model().seconds / 60, state_.points.back().psnr, state_.points.back().ssim);
 }
 
 // The state first: points that the checkpoint has not come to are dropped when the run goes on, and measured again.
@@ -186,14 +175,12 @@ void LongTraining::save() {
   saved_ = done();
 }
 
-void LongTraining::tell(double rate) const {
+void LongTraining::tell_progress(double rate) const {
   const double left = double(state_.settings.iterations - done()) / rate;
   const auto& losses = trainer_->smooth_losses();
-  std::fprintf(stderr,
-               "bench_training: %llu of %llu iterations, %.1f a second, %.0f samples/s, %.1f min left, loss a %.4f "
-               "b %.4f\n",
-               (unsigned long long)done(), (unsigned long long)state_.settings.iterations, rate,
-               rate * double(state_.settings.samples_at(1)), left / 60, double(losses[0]), double(losses[1]));
+  tell("%llu of %llu iterations, %.1f a second, %.0f samples/s, %.1f min left, loss a %.4f b %.4f",
+       (unsigned long long)done(), (unsigned long long)state_.settings.iterations, rate,
+       rate * double(state_.settings.samples_at(1)), left / 60, double(losses[0]), double(losses[1]));
 }
 
 }  // namespace doppel::bench

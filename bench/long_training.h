@@ -1,11 +1,11 @@
 // A training run in pieces: it goes on where the last command stopped, and measures its swaps on the way.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
 
+#include "bench/clock.h"
 #include "bench/face_pack.h"
 #include "bench/training_state.h"
 #include "nn/trainer.h"
@@ -42,10 +42,10 @@ class LongTraining {
   void train();
   void measure();
   void save();
-  void tell(double rate) const;
+  void tell_progress(double rate) const;
 
   LongTrainingOptions o_;
-  std::chrono::steady_clock::time_point start_;
+  Clock::time_point start_;
   Device device_ = Device::cpu;
   FacePack pack_;  // before the trainer, which reads it
   TrainingState state_;

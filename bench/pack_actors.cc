@@ -1,14 +1,14 @@
 // Packs faces of the two rendered actors for bench_training (bench/face_pack.h): what `doppel extract` would cut out of
 // a long clip of each, and frames of a from later in that clip, with b doing the same in a's place.
-#include <CLI/CLI.hpp>
 #include <algorithm>
-#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <optional>
 
 #include "bench/face_pack.h"
+#include "bench/options.h"
+#include "bench/program.h"
 #include "faces/align.h"
 #include "faces/mask.h"
 #include "faces/track.h"
@@ -29,7 +29,7 @@ constexpr double kFps = 10;  // of the faces to learn from: neighbours differ, a
 constexpr double kHeldOutFps = 4;
 constexpr double kPause = 1;  // seconds between the last face to learn from and the first that is held out
 
-struct Options {
+struct Request {
   std::string output, arch = "original";
   int faces = 256, held_out = 64;
   int face_size = 160;   // of the crops
@@ -92,7 +92,7 @@ void append_region(std::vector<uint8_t>& regions, const Landmarks& landmarks, in
   for (const float v : mask) regions.push_back(v > 0.5f);
 }
 
-FacePack pack(const Options& o) {
+FacePack pack(const Request& o) {
   const Architecture arch = architecture(o.arch);
   FacePack pack;
   pack.face_size = o.face_size;
@@ -134,32 +134,21 @@ FacePack pack(const Options& o) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app{"Packs faces of the rendered actors for bench_training.", "pack_actors"};
-  app.footer(
-      "Examples:\n"
-      "  pack_actors -o bench/carry/faces.safetensors                       what bench/train.sh takes, about 40 MB\n"
-      "  pack_actors -o lite.safetensors --arch lite --faces 64 --held-out 16");
-  Options o;
-  app.add_option("-o,--output", o.output, "The file")->required()->type_name("FILE");
-  app.add_option("--arch", o.arch, "For whom: how large its pictures are, and whether it sees what is around a face")
-      ->capture_default_str();
-  app.add_option("--faces", o.faces, "Frames of each actor to learn from")
-      ->check(CLI::Range(1, 100'000))
-      ->capture_default_str();
-  app.add_option("--held-out", o.held_out, "Frames to measure swaps on")
-      ->check(CLI::Range(1, 10'000))
-      ->capture_default_str();
-  app.add_option("--size", o.face_size, "Side of the crops to learn from, in pixels")
-      ->check(CLI::Range(64, 1024))
-      ->capture_default_str();
-  app.add_option("--frame", o.frame_size, "Side of the frames that are rendered, in pixels")
-      ->check(CLI::Range(128, 4096))
-      ->capture_default_str();
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& e) {
-    return e.get_exit_code() == 0 ? app.exit(e) : throw UsageError(e.what());
-  }
+  Request o;
+  Options options("pack_actors",
+                  "Packs faces of the rendered actors for bench_training.\n\n"
+                  "  pack_actors -o bench/carry/faces.safetensors     what bench/train.sh takes, about 40 MB\n"
+                  "  pack_actors -o lite.safetensors --arch lite --faces 64 --held-out 16");
+  options.text("-o, --output", "FILE", o.output, "The file; needed");
+  options.text("--arch", "original|lite", o.arch,
+               "For whom: how large its pictures are, and whether it sees what is around a face");
+  options.number("--faces", "N", 1, 100'000, o.faces, "Frames of each actor to learn from");
+  options.number("--held-out", "N", 1, 10'000, o.held_out, "Frames to measure swaps on");
+  options.number("--size", "N", 64, 1024, o.face_size, "Side of the crops to learn from, in pixels");
+  options.number("--frame", "N", 128, 4096, o.frame_size, "Side of the frames that are rendered, in pixels");
+  if (!options.parse(argc, argv)) return 0;
+  if (o.output.empty()) throw UsageError("give -o FILE");
+  architecture(o.arch);
   { const AtomicFile probe(o.output); }  // rendering takes minutes: find out now whether it can be written
   FacePack faces = pack(o);
   write_face_pack(o.output, faces);
@@ -169,26 +158,9 @@ int run(int argc, char** argv) {
   return 0;
 }
 
-int fail(const std::string& why, int code) {
-  std::fprintf(stderr, "pack_actors: %s\n", why.c_str());
-  return code;
-}
-
 }  // namespace
 }  // namespace doppel::bench
 
 int main(int argc, char** argv) {
-  using namespace doppel;
-  std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGXFSZ, SIG_IGN);
-  catch_interrupts();
-  try {
-    return bench::run(argc, argv);
-  } catch (const UsageError& e) {
-    return bench::fail(std::string(e.what()) + " (pack_actors --help)", 2);
-  } catch (const Interrupted& e) {
-    return bench::fail(e.what(), 130);
-  } catch (const std::exception& e) {
-    return bench::fail(e.what(), 1);
-  }
+  return doppel::bench::run_program("pack_actors", argc, argv, doppel::bench::run);
 }

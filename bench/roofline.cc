@@ -6,6 +6,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "bench/layers.h"
 #include "bench/roofline_tiles.h"
 #include "bench/step_floor.h"
 #include "kernels/conv2d_wgmma_plan.h"
@@ -39,21 +40,13 @@ int ceil_of(int64_t a, int64_t b) {
   return int((a + b - 1) / b);
 }
 
-const char* word(Pass pass) {
-  return pass == Pass::fprop ? "fprop" : pass == Pass::dgrad ? "dgrad" : "wgrad";
-}
-
 // Registers and static shared memory of "conv2d_mma_fprop: fprop<Tile<128, 128, ..", which begins like that.
 Resources find(const ResourceTable& table, KernelKind kernel, Pass pass, const std::string& tile, int sm) {
-  const std::string begin =
-      std::string("conv2d_") + (is_wgmma(kernel) ? "wgmma_" : "mma_") + word(pass) + ": " + word(pass) + "<" + tile;
+  const std::string begin = std::string("conv2d_") + (is_wgmma(kernel) ? "wgmma_" : "mma_") + name_of(pass) + ": " +
+                            name_of(pass) + "<" + tile;
   for (const auto& [key, resources] : table)
     if (key.second == sm && key.first.starts_with(begin)) return resources;
   return {};
-}
-
-Conv2d conv_of(const Dense& d) {
-  return {d.n, 1, 1, d.c, d.k, 1, 1, 1, 0, 0, 0, 0, d.type, d.type, d.kernels};
 }
 
 double result_elements(const LayerPass& p) {
@@ -121,18 +114,8 @@ std::vector<LayerPass> layer_passes(const Graph& graph) {
   for (const Node& node : graph.nodes) products.insert(node.op->product());
   std::vector<LayerPass> all;
   const auto add = [&](const Node& node, const Conv2d& v, const auto& described) {
-    const std::string& weight = graph[node.in[1]].name;
-    const std::string layer = weight.substr(0, weight.rfind('.'));
-    const double element = double(size_of(v.type)), groups = v.groups;
-    const double in = groups * double(v.in_elements()), out = groups * double(v.out_elements());
-    const double weights = groups * double(v.weights());
-    for (const Pass pass : {Pass::fprop, Pass::dgrad, Pass::wgrad}) {
-      if (!products.contains(described(pass))) continue;  // no gradient goes to the pictures
-      const double bytes = pass == Pass::fprop   ? element * (in + weights) + double(size_of(v.out_type)) * out
-                           : pass == Pass::dgrad ? element * (in + weights + out)
-                                                 : element * (in + out) + 4 * weights;
-      all.push_back({layer, pass, v, bytes});
-    }
+    for (const Pass pass : kPasses)  // no gradient goes to the pictures
+      if (products.contains(described(pass))) all.push_back({layer_name(graph, node), pass, v, pass_bytes(v, pass)});
   };
   for (const Node& node : graph.nodes) {
     if (const auto* conv = dynamic_cast<const ConvOp*>(node.op.get()))

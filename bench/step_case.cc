@@ -1,7 +1,6 @@
 #include "bench/step_case.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -9,6 +8,8 @@
 #include <utility>
 
 #include "bench/card.h"
+#include "bench/clock.h"
+#include "bench/program.h"
 #include "bench/step_floor.h"
 #include "kernels/philox.h"
 #include "nn/trainer.h"
@@ -27,12 +28,6 @@
 
 namespace doppel::bench {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 template <typename Body>
 double seconds(Body&& body) {
@@ -77,14 +72,6 @@ class Range {
   Range(const Range&) = delete;
   Range& operator=(const Range&) = delete;
 };
-
-double median(std::vector<double> v) {
-  std::sort(v.begin(), v.end());
-  return v[v.size() / 2];
-}
-double median_time(std::vector<double> v) {
-  return std::max(median(std::move(v)), kLeastTime);
-}
 
 // `pixels` are filled, and must outlive the trainer.
 std::unique_ptr<Trainer> make_trainer(const StepCase& c, Device device, const Tuning& tuning,
@@ -142,6 +129,7 @@ CpuResult measure_on_cpu(const StepCase& c, double budget, bool with_profile) {
   std::vector<double> step_times, ratios;
   const auto start = Clock::now();
   while (step_times.size() < 5 || since(start) < budget) {
+    stop_if_asked();
     const double step = seconds([&] { trainer->step(); });
     const double products = seconds(run_bare);
     step_times.push_back(step);
@@ -173,6 +161,7 @@ DeviceResult measure_on_device(const StepCase& c, Device device, const Tuning& t
   std::vector<double> on_device, wall, submit;
   const auto begin = Clock::now();
   while (on_device.empty() || (!rehearsed && on_device.size() < 5) || since(begin) < budget) {
+    stop_if_asked();
     DeviceEvent first(device), last(device);
     const auto start = Clock::now();
     first.record(trainer->stream());

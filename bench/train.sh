@@ -45,10 +45,8 @@ out=$(cd "$out" && pwd)
 
 . "$home/bench/engine.sh"
 find_card train processor
-if [ $rehearse ]; then build=$home/build-rehearsal; else build=$home/build-gpu; fi # gpu.sh's
 rm -f "$out/build.log"
 engine_options "$out/build.log"
-configure() { timeout 120 cmake -S "$home" -B "$build" "${options[@]}" "$@"; }
 echo "train: building for $name" >&2
 # Where there is no Catch2, the tests cannot be configured.
 build() {

@@ -9,6 +9,9 @@
 namespace doppel {
 
 enum class Pass { fprop, dgrad, wgrad };
+constexpr const char* name_of(Pass pass) {
+  return pass == Pass::fprop ? "fprop" : pass == Pass::dgrad ? "dgrad" : "wgrad";
+}
 
 enum class KernelKind : int {
   by_model,     // whatever the launcher thinks best

@@ -12,6 +12,10 @@ bool has_bf16() {
   return __builtin_cpu_supports("avx512bf16") != 0;
 }
 
+std::string usual_precision(Device device) {
+  return device == Device::cuda || has_bf16() ? "bf16" : "fp32";
+}
+
 Inference::Inference(const Architecture& arch, std::shared_ptr<ParameterLayout> layout,
                      const std::vector<std::string>& people, int batch, DType precision, bool dry)
     : batch_(batch), elements_(layout->elements) {

@@ -40,6 +40,8 @@ class Inference {
 
 // Whether this processor multiplies bf16 in hardware (AVX-512 BF16 or AMX).
 bool has_bf16();
+// What a new model is trained in: "bf16" on a card, and where this processor has it, else "fp32".
+std::string usual_precision(Device device);
 
 // Rows of people's faces: input, reconstruction, every swap. `inputs` [people][rows] pictures of [S,S,3].
 Image draw_preview(Inference& net, const std::vector<std::vector<std::vector<float>>>& inputs, int size);

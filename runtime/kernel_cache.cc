@@ -83,7 +83,7 @@ void KernelCache::write() const {
   file.set("libraries", libraries_);
   file.set("microseconds", std::move(products));
   std::error_code error;
-  fs::create_directories(fs::path(path_).parent_path(), error);
+  if (const fs::path folder = fs::path(path_).parent_path(); !folder.empty()) fs::create_directories(folder, error);
   if (error) throw Error(path_ + ": cannot create its folder: " + error.message());
   write_file(path_, file.dump(2) + "\n");
 }

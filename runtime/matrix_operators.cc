@@ -90,10 +90,6 @@ std::string to_text(std::initializer_list<int> numbers, const char* between) {
   return text;
 }
 
-const char* name_of(Pass pass) {
-  return pass == Pass::fprop ? "fprop" : pass == Pass::dgrad ? "dgrad" : "wgrad";
-}
-
 // Elements from each of the views to the next one.
 int64_t stride_of(const Graph& g, const std::vector<ValueId>& views) {
   if (views.size() < 2) return 0;

@@ -1,7 +1,7 @@
 #include "runtime/tuner.h"
 
+#include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 #include <map>
 #include <optional>
@@ -114,7 +114,7 @@ class Tuner {
     try {
       for (const auto& [words, product] : products) time(words, product, timer);
     } catch (const DeviceError& e) {
-      throw DeviceError(std::string(e.what()) + "; kernels were being timed, use --conv untimed");
+      throw DeviceError(std::string(e.what()) + "; kernels were being timed, which \"untimed\" leaves out");
     }
     // Another process may have measured the same: what lies in the file counts, for both.
     if (!damaged_) read();
@@ -217,15 +217,13 @@ class Tuner {
 
 }  // namespace
 
-Tuning named_tuning(const std::string& conv, std::string cache, const std::string& program) {
-  static const std::map<std::string, Candidates> names{
-      {"handwritten", Candidates::handwritten}, {"auto", Candidates::all}, {"untimed", Candidates::untimed}};
-  const auto name = names.find(conv);
-  if (name == names.end()) throw UsageError("--conv " + conv + ": give handwritten, auto or untimed");
+Tuning named_tuning(const std::string& name, std::string cache, std::function<void(const std::string&)> tell) {
+  const auto found = std::find(std::begin(kCandidateNames), std::end(kCandidateNames), name);
+  if (found == std::end(kCandidateNames)) throw std::invalid_argument(name + ": no kernels are called so");
   Tuning tuning;
-  tuning.candidates = name->second;
+  tuning.candidates = Candidates(found - std::begin(kCandidateNames));
   tuning.cache = std::move(cache);
-  tuning.tell = [program](const std::string& line) { std::fprintf(stderr, "%s%s\n", program.c_str(), line.c_str()); };
+  tuning.tell = std::move(tell);
   return tuning;
 }
 

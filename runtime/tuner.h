@@ -27,9 +27,10 @@ struct Tuning {
   std::string libraries = {};
 };
 
-// As programs' options name it: `conv` is "handwritten", "auto" (Candidates::all) or "untimed", else UsageError. Lines
-// go to stderr, each behind `program`.
-Tuning named_tuning(const std::string& conv, std::string cache, const std::string& program);
+// Among the candidates that people call by one of these names, in the order of Candidates; std::invalid_argument for
+// any other name.
+constexpr const char* kCandidateNames[] = {"untimed", "handwritten", "auto"};
+Tuning named_tuning(const std::string& name, std::string cache, std::function<void(const std::string&)> tell);
 
 // A library's kernel needs at most this much more workspace than the kernel that is taken by itself, and so does one of
 // our own: the memory that a plan spares (nn/memory_plan.h), which is counted before kernels are chosen, holds it.

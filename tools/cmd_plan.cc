@@ -51,7 +51,7 @@ StepOptions options_of(const PlanCommand& c) {
   for (int p = 0; p < c.people; ++p) m.people.push_back("person" + std::to_string(p));
   m.face_size = c.size;
   m.batch = c.batch ? c.batch : architecture(c.arch).batch;
-  m.precision = !c.precision.empty() ? c.precision : device == Device::cuda || has_bf16() ? "bf16" : "fp32";
+  m.precision = c.precision.empty() ? usual_precision(device) : c.precision;
   StepOptions options = step_options(m);
   options.stream.device = device;
   options.recompute = c.recompute;

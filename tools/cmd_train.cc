@@ -1,9 +1,11 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <iterator>
 
 #include "nn/architecture.h"
 #include "runtime/device.h"
 #include "runtime/error.h"
+#include "runtime/tuner.h"
 #include "tools/commands.h"
 #include "tools/number_range.h"
 #include "tools/step_options.h"
@@ -102,7 +104,7 @@ void add_train(CLI::App& app) {
                   "doppel's, each timed once for the card; auto: those, and cuDNN's for convolutions and "
                   "cuBLASLt's for dense layers, each where it is installed (a line says what was found); untimed: "
                   "doppel's, by the shapes alone")
-      ->check(CLI::IsMember({"handwritten", "auto", "untimed"}))
+      ->check(CLI::IsMember(std::vector<std::string>(std::begin(kCandidateNames), std::end(kCandidateNames))))
       ->capture_default_str();
   sub->add_option("--save-every", o->command.save_every, "Seconds between checkpoints")
       ->check(NumberRange(1, 1e6))

@@ -90,7 +90,7 @@ ModelDescription describe_model(const TrainCommand& c, const std::vector<FaceSet
     m.batch = a.batch;
     m.lr = a.lr;
     m.seed = c.seed.value_or(1);
-    m.precision = device == Device::cuda || has_bf16() ? "bf16" : "fp32";
+    m.precision = usual_precision(device);
   }
   if (c.batch) m.batch = *c.batch;
   if (c.lr) m.lr = float(*c.lr);
@@ -205,8 +205,9 @@ void train(const TrainCommand& c, Progressed& at) {
     people.push_back({model.people[p], uint32_t(sets[p].faces.size()), decoded[p].pixels, plan.faces.streams[p]});
 
   const TrainingEnd end{c.iterations.value_or(0), c.minutes.value_or(0)};
-  const std::string times = device == Device::cuda ? kernel_cache_path(describe(device)) : std::string();
-  Trainer trainer(model, people, end, device, {plan.recomputed, named_tuning(c.conv, times, "")});
+  const auto tell = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
+  const Tuning tuning = named_tuning(c.conv, kernel_cache_path(describe(device)), tell);
+  Trainer trainer(model, people, end, device, {plan.recomputed, tuning});
   release_copied(decoded, plan.faces.streams, device);
   if (resuming) {
     trainer.resume(c.model);

@@ -71,10 +71,9 @@ size_t bytes_of(const Ways<Algorithm>& ways, const KernelChoice& choice) {
 template <typename Algorithm>
 const Way<Algorithm>& chosen(const Ways<Algorithm>& ways, const Conv2d& c, Pass pass) {
   if (const Way<Algorithm>* const way = find(ways, c.kernels[pass])) return *way;
-  const char* const what = pass == Pass::fprop ? "fprop" : pass == Pass::dgrad ? "dgrad" : "wgrad";
-  throw std::runtime_error(std::string("cuDNN has no algorithm for ") + what + " of " + std::to_string(c.c) + " to " +
-                           std::to_string(c.k) + " channels, " + std::to_string(c.r) + "x" + std::to_string(c.s) +
-                           ", stride " + std::to_string(c.stride));
+  throw std::runtime_error(std::string("cuDNN has no algorithm for ") + name_of(pass) + " of " + std::to_string(c.c) +
+                           " to " + std::to_string(c.k) + " channels, " + std::to_string(c.r) + "x" +
+                           std::to_string(c.s) + ", stride " + std::to_string(c.stride));
 }
 
 template <typename Algorithm>

@@ -42,9 +42,8 @@ std::map<std::string, std::vector<std::string>> visited(const Layers& layers, bo
 TEST_CASE("bench kernels: a layer by what is taken by itself, or by all that can be chosen", "[bench][emulator]") {
   const Layers layers = small_layers();
   const auto by_itself = visited(layers, false), all = visited(layers, true);
-  const char* const names[] = {"fprop", "dgrad", "wgrad"};
-  for (const Pass pass : {Pass::fprop, Pass::dgrad, Pass::wgrad}) {
-    const std::string name = names[int(pass)];
+  for (const Pass pass : kPasses) {
+    const std::string name = name_of(pass);
     const auto same = [&](const std::string& work, const std::vector<KernelChoice>& choices) {
       INFO(work);
       std::vector<std::string> words;

@@ -97,11 +97,15 @@ TEST_CASE("tuner: nothing is timed where it means nothing, or is not asked for",
 }
 
 TEST_CASE("tuner: candidates by their names", "[tuner]") {
-  CHECK(named_tuning("handwritten", "file", "").candidates == Candidates::handwritten);
-  CHECK(named_tuning("auto", "file", "").candidates == Candidates::all);
-  CHECK(named_tuning("untimed", "file", "").candidates == Candidates::untimed);
-  CHECK(named_tuning("auto", "file", "").cache == "file");
-  CHECK_THROWS_AS(named_tuning("fastest", "file", ""), UsageError);
+  CHECK(named_tuning("handwritten", "", {}).candidates == Candidates::handwritten);
+  CHECK(named_tuning("auto", "", {}).candidates == Candidates::all);
+  CHECK(named_tuning("untimed", "", {}).candidates == Candidates::untimed);
+  CHECK_THROWS_AS(named_tuning("fastest", "", {}), std::invalid_argument);
+  std::string told;
+  const Tuning tuning = named_tuning("auto", "file", [&](const std::string& line) { told = line; });
+  CHECK(tuning.cache == "file");
+  tuning.tell("a line");
+  CHECK(told == "a line");
 }
 
 TEST_CASE("tuner: equal products have equal words, others do not", "[tuner]") {
@@ -139,3 +143,91 @@ TEST_CASE("tuner: equal products have equal words, others do not", "[tuner]") {
                          Dense{2, 8, 9, DType::f32}, Dense{2, 8, 8, DType::bf16}})
     for (const Pass pass : {Pass::fprop, Pass::dgrad, Pass::wgrad}) CHECK(all.insert(describe(d, pass)).second);
 }
+<<<<<<< HEAD
+=======
+
+TEST_CASE("tuner: a kernel that throws loses its place, and one line says so", "[tuner]") {
+  Bench bench;
+  const auto is_model = [](const Operator& op) { return op.choice() == op.choices(kEmulator).front(); };
+  const auto throws = [&](const auto& error) {
+    return [=](const Operator& op) -> double {
+      if (!is_model(op)) throw error;
+      return 1;
+    };
+  };
+  const std::function<double(const Operator&)> failing[] = {throws(std::runtime_error("odd grid")),
+                                                            throws(std::invalid_argument("odd grid"))};
+  for (const auto& seconds : failing) {
+    fs::remove(bench.file);
+    Graph g = network();
+    const int timed = bench.tune(g, seconds).timed;
+    for (const Node& node : g.nodes)
+      if (!node.op->product().empty()) CHECK(is_model(*node.op));
+    CHECK(int(bench.told.size()) == 1 + timed - 10);  // all but the model's, of ten products
+    CHECK(bench.was_told(": not by mma_64x64/1: odd grid"));
+    // That is kept.
+    Graph again = network();
+    CHECK(bench.tune(again, by_splits).timed == 0);
+    CHECK(chosen(again) == chosen(g));
+  }
+}
+
+TEST_CASE("tuner: a product for which there is no memory keeps the model's kernel until the next run", "[tuner]") {
+  Bench bench;
+  Graph g = network();
+  const std::string poor = g.nodes.front().op->product();
+  const auto all = g.nodes.front().op->choices(kEmulator);
+  REQUIRE(all.size() > 1);
+  const auto seconds = [&](const Operator& op) {
+    if (op.product() == poor) throw OutOfMemory("too much");
+    return last_is_fastest(op);
+  };
+  for (int run = 0; run < 2; ++run) {
+    Graph poorer = network();
+    CHECK(bench.tune(poorer, seconds).timed >= int(all.size()));
+    CHECK(bench.told.size() == 2);
+    CHECK(bench.was_told(poor + ": no room to time its kernels"));
+    CHECK(poorer.nodes.front().op->choice() == all.front());
+  }
+  // With room, all of that product and nothing else is timed, and kept.
+  CHECK(bench.tune(g, last_is_fastest).timed == int(all.size()));
+  CHECK(g.nodes.front().op->choice() == all.back());
+  Graph again = network();
+  CHECK(bench.tune(again, by_fewest_splits).timed == 0);
+  CHECK(chosen(again) == chosen(g));
+}
+
+TEST_CASE("tuner: a kernel that has no room is left out until the next run", "[tuner]") {
+  Bench bench;
+  Graph g = network();
+  const auto all = g.nodes.front().op->choices(kEmulator);
+  REQUIRE(all.size() > 1);
+  const std::string product = g.nodes.front().op->product();
+  bench.tune(g, [&](const Operator& op) {
+    if (op.product() == product && op.choice() == all.back()) throw OutOfMemory("too much");
+    return last_is_fastest(op);
+  });
+  CHECK(bench.was_told(product + ": no room to time " + to_string(all.back())));
+  CHECK(g.nodes.front().op->choice() == all.front());
+  Graph again = network();
+  CHECK(bench.tune(again, last_is_fastest).timed == 1);
+  CHECK(again.nodes.front().op->choice() == all.back());
+}
+
+TEST_CASE("tuner: what ends timing", "[tuner]") {
+  Bench bench;
+  Graph g = network();
+  CHECK_THROWS_AS(bench.tune(g, [](const Operator&) -> double { throw Interrupted("stopped"); }), Interrupted);
+  CHECK_THROWS_AS(bench.tune(g, [](const Operator&) -> double { throw std::runtime_error("the model's"); }),
+                  std::runtime_error);
+  for (const bool model : {true, false}) {
+    const auto lost = [&](const Operator& op) -> double {
+      if ((op.choice() == op.choices(kEmulator).front()) == model) throw DeviceError("lost");
+      return 1;
+    };
+    CHECK_THROWS_WITH(bench.tune(g, lost), Catch::Contains("lost") && Catch::Contains("\"untimed\" leaves out"));
+    CHECK_THROWS_AS(bench.tune(g, lost), DeviceError);
+  }
+  CHECK_FALSE(fs::exists(bench.file));
+}
+>>>>>>> bench

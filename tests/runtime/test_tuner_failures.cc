@@ -85,7 +85,7 @@ TEST_CASE("tuner: what ends timing", "[tuner]") {
       if ((op.choice() == op.choices(kEmulator).front()) == model) throw DeviceError("lost");
       return 1;
     };
-    CHECK_THROWS_WITH(bench.tune(g, lost), Catch::Contains("lost") && Catch::Contains("use --conv untimed"));
+    CHECK_THROWS_WITH(bench.tune(g, lost), Catch::Contains("lost") && Catch::Contains("\"untimed\" leaves out"));
     CHECK_THROWS_AS(bench.tune(g, lost), DeviceError);
   }
   CHECK_FALSE(fs::exists(bench.file));

@@ -57,6 +57,18 @@ TEST_CASE("tuner: a file that cannot be written is told and no failure", "[tuner
   CHECK(chosen(g).front() != KernelChoice{});
 }
 
+TEST_CASE("tuner: the file may lie in the folder of the process", "[tuner]") {
+  Bench bench;
+  fs::create_directories(bench.folder);
+  const fs::path before = fs::current_path();
+  fs::current_path(bench.folder);
+  KernelCache cache("times.json", "a device", "a generation", "");
+  cache["a product"]["simt/1"] = 1;
+  CHECK_NOTHROW(cache.write());
+  CHECK(fs::exists("times.json"));
+  fs::current_path(before);
+}
+
 TEST_CASE("tuner: where the file lies", "[tuner]") {
   const char* const cache = std::getenv("XDG_CACHE_HOME");
   const char* const home = std::getenv("HOME");
