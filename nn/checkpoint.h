@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "nn/parameters.h"
+#include "nn/safetensors.h"
 
 namespace doppel {
 
@@ -43,7 +44,7 @@ struct ModelDescription {
 };
 
 // Throws Error when the model cannot be written; what was there before stands.
-void save_model(const std::string& folder, const ModelDescription& description, const ParameterStore& store);
+void save_model(const std::string& folder, const ModelDescription& description, const SavedState& state);
 
 // Whether `folder` holds a model, of whatever version and health.
 bool model_exists(const std::string& folder);
