@@ -7,6 +7,7 @@
 //
 // Saving writes the new weights file under a temporary name, syncs and renames it, then replaces model.json the same
 // way, then removes older weights files: at every instant model.json names a whole file. Both are guarded by CRC-32.
+// nn/checkpoint_writer.h does it while training goes on.
 #pragma once
 
 #include <string>
