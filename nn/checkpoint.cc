@@ -4,7 +4,6 @@
 #include <cstring>
 #include <filesystem>
 
-#include "nn/safetensors.h"
 #include "runtime/atomic_file.h"
 #include "runtime/error.h"
 #include "runtime/json.h"
@@ -137,13 +136,13 @@ bool model_exists(const std::string& folder) {
   return false;
 }
 
-void save_model(const std::string& folder, const ModelDescription& description, const ParameterStore& store) {
+void save_model(const std::string& folder, const ModelDescription& description, const SavedState& state) {
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) throw Error(folder + ": cannot create the model's folder: " + error.message());
   const std::string file = "weights-" + std::to_string(description.iterations) + ".safetensors";
   const std::string path = (fs::path(folder) / file).string();
-  const SafetensorsFile written = write_safetensors(path, store);
+  const SafetensorsFile written = write_safetensors(path, state);
 
   const Json model = to_json(description);
   Json weights = Json::object();

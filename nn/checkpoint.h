@@ -7,12 +7,14 @@
 //
 // Saving writes the new weights file under a temporary name, syncs and renames it, then replaces model.json the same
 // way, then removes older weights files: at every instant model.json names a whole file. Both are guarded by CRC-32.
+// nn/checkpoint_writer.h does it while training goes on.
 #pragma once
 
 #include <string>
 #include <vector>
 
 #include "nn/parameters.h"
+#include "nn/safetensors.h"
 
 namespace doppel {
 
@@ -43,7 +45,7 @@ struct ModelDescription {
 };
 
 // Throws Error when the model cannot be written; what was there before stands.
-void save_model(const std::string& folder, const ModelDescription& description, const ParameterStore& store);
+void save_model(const std::string& folder, const ModelDescription& description, const SavedState& state);
 
 // Whether `folder` holds a model, of whatever version and health.
 bool model_exists(const std::string& folder);

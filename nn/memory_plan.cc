@@ -110,9 +110,11 @@ size_t MemoryPlan::total() const {
 }
 
 std::vector<std::pair<std::string, size_t>> MemoryPlan::parts() const {
-  return {{"parameters", parameters}, {"gradients", gradients}, {"optimiser", optimizer},
-          {"working copies", copies}, {"average", average},     {"activations", activations},
-          {"workspace", workspace},   {"preview", preview},     {"face sets", faces.host + faces.device},
+  return {{"parameters", parameters}, {"gradients", gradients},
+          {"optimiser", optimizer},   {"working copies", copies},
+          {"average", average},       {"activations", activations},
+          {"workspace", workspace},   {"preview", preview},
+          {"checkpoint", checkpoint}, {"face sets", faces.host + faces.device},
           {"program", process},       {"spare", spare}};
 }
 
@@ -124,6 +126,11 @@ MemoryPlan plan_memory(const StepOptions& options, const FaceSets& faces, int pr
   const size_t others = plan.device() - plan.faces.device;
   plan.faces = placed(faces, options, limit - std::min(limit, others));
   return plan;
+}
+
+void add_checkpoint_copy(MemoryPlan& plan, size_t host) {
+  const size_t copy = plan.parameters + plan.optimizer + plan.average, others = plan.host();
+  if (others <= host && copy <= host - others) plan.checkpoint = copy;
 }
 
 int largest_batch(StepOptions options, const FaceSets& faces, int preview_rows, size_t limit) {

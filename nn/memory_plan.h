@@ -20,6 +20,7 @@ struct MemoryPlan {
   size_t activations = 0;            // the step's values, forward and backward
   size_t workspace = 0;              // what the nodes' scratch memory adds to their arena
   size_t preview = 0;                // the preview's arena and working copy
+  size_t checkpoint = 0;             // the copy that a checkpoint is written from; none: add_checkpoint_copy()
   FacePlacement faces;               // the face sets
   size_t process = 0;                // the program itself: code, libraries, compiled kernels
   size_t spare = size_t(256) << 20;  // thread stacks, a part of a checkpoint, what the system should keep
@@ -35,7 +36,7 @@ struct MemoryPlan {
   size_t total() const;
   // What the device of the steps needs: a card its part, else everything is the host's.
   size_t device() const { return on_card ? step() + faces.device + spare : total(); }
-  size_t host() const { return on_card ? preview + faces.host + process + spare : total(); }
+  size_t host() const { return on_card ? preview + checkpoint + faces.host + process + spare : total(); }
   // The bytes above with their names for people, in this order.
   std::vector<std::pair<std::string, size_t>> parts() const;
 
@@ -51,6 +52,10 @@ struct MemoryPlan {
 // UsageError, which names --batch, for a batch of more pixels than the kernels count. A step on a card can be planned
 // in a build without CUDA. Throws OutOfMemory where the process may not have the memory that planning takes.
 MemoryPlan plan_memory(const StepOptions& options, const FaceSets& faces, int preview_rows, size_t limit = SIZE_MAX);
+
+// Where `host` bytes of the host hold it too, the copy that lets training go on while a checkpoint is written
+// (nn/checkpoint_writer.h): a plan without it fits as well, and training waits.
+void add_checkpoint_copy(MemoryPlan& plan, size_t host);
 
 // The largest batch (samples per person, at most kMostBatch and what the kernels count) whose plan needs at most
 // `limit` of the steps' device; 0 when not even 1 does. On a device that is not the host all face sets may stream for

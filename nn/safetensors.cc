@@ -16,7 +16,7 @@ constexpr size_t kPart = size_t(1) << 20;
 
 struct Section {
   const char* prefix;
-  const Buffer& arena;
+  const void* arena;
 };
 
 TensorFile weights_file(const std::string& path) {
@@ -62,12 +62,16 @@ std::vector<size_t> shape_of(const Parameter& p) {
 
 }  // namespace
 
-SafetensorsFile write_safetensors(const std::string& path, const ParameterStore& store) {
-  const Section sections[] = {{"", store.weights}, {"m.", store.m}, {"v.", store.v}, {"average.", store.average}};
+SavedState saved_state(const ParameterStore& store) {
+  return {store.layout, store.stream, store.weights.data(), store.m.data(), store.v.data(), store.average.data()};
+}
+
+SafetensorsFile write_safetensors(const std::string& path, const SavedState& state) {
+  const Section sections[] = {{"", state.weights}, {"m.", state.m}, {"v.", state.v}, {"average.", state.average}};
   std::vector<TensorEntry> entries;
   for (const Section& section : sections) {
-    if (section.arena.bytes() == 0) continue;
-    for (const Parameter& p : store.layout->parameters)
+    if (!section.arena) continue;
+    for (const Parameter& p : state.layout->parameters)
       entries.push_back({section.prefix + p.name, "F32", shape_of(p), size_t(p.shape.elements()) * sizeof(float)});
   }
   AtomicFile file(path);
@@ -81,13 +85,14 @@ SafetensorsFile write_safetensors(const std::string& path, const ParameterStore&
   put(head.data(), head.size());
   std::vector<char> part(kPart);
   for (const Section& section : sections) {
-    if (section.arena.bytes() == 0) continue;
-    for (const Parameter& p : store.layout->parameters) {
+    if (!section.arena) continue;
+    for (const Parameter& p : state.layout->parameters) {
       const size_t size = size_t(p.shape.elements()) * sizeof(float);
       for (size_t at = 0; at < size; at += part.size()) {
         const size_t count = std::min(part.size(), size - at);
-        download(part.data(), section.arena.as<char>() + p.offset * sizeof(float) + at, count, store.stream);
-        wait(store.stream);
+        download(part.data(), static_cast<const char*>(section.arena) + p.offset * sizeof(float) + at, count,
+                 state.stream);
+        wait(state.stream);
         put(part.data(), count);
       }
     }

@@ -96,6 +96,7 @@ Trainer::Trainer(ModelDescription model, const std::vector<PersonFaces>& people,
   store_ = make_store(layout, options.precision, arch_.adam.ema_decay > 0, stream_);
   step_ = std::make_unique<TrainingStep>(options, layout, &faces_);
   net_ = std::make_unique<Inference>(arch_, layout, model_.people, count * kPreviewRows, preview_precision(options));
+  if (device != Device::cpu) preview_weights_ = PinnedBuffer(store_.best().bytes(), device);
   if (model_.iterations == 0) initialize(store_, model_.seed);
   driver_ = std::make_unique<StepDriver>(*step_, store_, count, stream_);
   const StepState start{model_.seed, model_.iterations, 0, 0};
@@ -186,16 +187,40 @@ bool Trainer::finished() const {
          (end_.minutes > 0 && model_.seconds >= 60 * end_.minutes);
 }
 
-void Trainer::save(const std::string& folder) {
+const ModelDescription& Trainer::settled() {
   settle();
   model_.losses = smooth_;
-  save_model(folder, model_, store_);
+  return model_;
+}
+
+void Trainer::save(const std::string& folder) {
+  save_model(folder, settled(), saved_state(store_));
+}
+
+void Trainer::save(CheckpointWriter& writer) {
+  writer.write(settled(), store_);
+}
+
+void Trainer::begin_save(CheckpointWriter& writer) {
+  writer.begin(settled(), store_);
 }
 
 Image Trainer::preview() {
-  const HostCopy weights(store_.best(), stream_);
-  net_->set_weights(weights.as<float>());
-  return draw_preview(*net_, preview_inputs_, arch_.size);
+  return begin_preview()();
+}
+
+std::function<Image()> Trainer::begin_preview() {
+  const Buffer& weights = store_.best();
+  if (stream_.device() == Device::cpu) {
+    net_->set_weights(weights.as<float>());
+    return [image = draw_preview(*net_, preview_inputs_, arch_.size)] { return image; };
+  }
+  download(preview_weights_.as<float>(), weights.data(), weights.bytes(), stream_);
+  wait(stream_);
+  return [this] {
+    net_->set_weights(preview_weights_.as<float>());
+    return draw_preview(*net_, preview_inputs_, arch_.size);
+  };
 }
 
 }  // namespace doppel

@@ -1,11 +1,13 @@
 // A training run: a model, the faces it learns from, and how far it has come.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "nn/checkpoint.h"
+#include "nn/checkpoint_writer.h"
 #include "nn/face_stream.h"
 #include "nn/memory_plan.h"
 #include "nn/preview.h"
@@ -71,10 +73,17 @@ class Trainer {
   // In which the steps run.
   Stream stream() const { return stream_; }
 
-  // Settles first. When the device fails on the way, the checkpoint that was there stands.
+  // Each settles first. When the device fails on the way, the checkpoint that was there stands.
   void save(const std::string& folder);
+  void save(CheckpointWriter& writer);        // CheckpointWriter::write()
+  void begin_save(CheckpointWriter& writer);  // CheckpointWriter::begin(): steps may go on when this returns
+
   // Some faces of each person: input, reconstruction, each swap, by the weights that a swap would use.
   Image preview();
+  // The same in two parts: this copies the weights, and what it returns draws the picture, in any thread, while steps
+  // go on. It is done with before the next preview begins and before the trainer ends. On the CPU this draws: the steps
+  // want the cores themselves, and a copy of the weights would take memory for nothing.
+  std::function<Image()> begin_preview();
 
   static constexpr int kPreviewRows = 4;   // faces of each person
   static constexpr int kMostLeftOut = 20;  // iterations in a row
@@ -82,6 +91,7 @@ class Trainer {
  private:
   float learning_rate() const;
   void take_losses();
+  const ModelDescription& settled();
 
   ModelDescription model_;
   TrainingEnd end_;
@@ -94,6 +104,7 @@ class Trainer {
   std::unique_ptr<TrainingStep> step_;
   std::unique_ptr<StepDriver> driver_;
   std::unique_ptr<Inference> net_;
+  PinnedBuffer preview_weights_;                                 // a copy, f32 [elements]; none on the CPU
   std::vector<std::vector<std::vector<float>>> preview_inputs_;  // [people][rows][S*S*3]
   std::vector<TrainingStep::Loss> losses_;
   uint64_t known_ = 0;  // iterations whose losses have been taken

@@ -1,16 +1,18 @@
 #include "runtime/interrupt.h"
 
 #include <unistd.h>
+#include <atomic>
 #include <csignal>
 
 namespace doppel {
 namespace {
 
-volatile std::sig_atomic_t g_signals = 0;
+// A signal may come in any thread, and two at once in two.
+std::atomic<int> g_signals{0};
+static_assert(std::atomic<int>::is_always_lock_free);
 
 void on_signal(int) {
-  g_signals = g_signals + 1;
-  if (g_signals >= 3) _exit(130);
+  if (++g_signals >= 3) _exit(130);
 }
 
 }  // namespace

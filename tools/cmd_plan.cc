@@ -84,6 +84,8 @@ Forecast forecast(const PlanCommand& c) {
   limit_faces(faces, device, c.face_memory);
   f.plan = plan_memory(f.options, faces, Trainer::kPreviewRows, f.memory);
   check_face_memory(f.plan, faces);
+  // What the host of another machine's card has, nobody has said.
+  add_checkpoint_copy(f.plan, f.plan.on_card ? SIZE_MAX : f.memory);
   StepOptions other = f.options;
   other.recompute = Recompute::off;
   f.largest = largest_batch(other, faces, Trainer::kPreviewRows, f.memory);

@@ -11,7 +11,6 @@
 
 #include "kernels/device_error.h"
 #include "media/face_set.h"
-#include "media/picture.h"
 #include "nn/swapper.h"
 #include "nn/trainer.h"
 #include "runtime/atomic_file.h"
@@ -19,6 +18,7 @@
 #include "runtime/error.h"
 #include "runtime/interrupt.h"
 #include "runtime/kernel_cache.h"
+#include "tools/preview_file.h"
 #include "tools/progress.h"
 #include "tools/step_options.h"
 #include "tools/training_faces.h"
@@ -115,7 +115,7 @@ MemoryPlan check_memory(const TrainCommand& c, const ModelDescription& m, Device
   for (const FaceSet& set : sets) faces.bytes.push_back(set.pixel_bytes());
   faces.host_budget = host_face_budget(host);
   limit_faces(faces, device, c.face_memory);
-  const MemoryPlan plan = plan_memory(options, faces, Trainer::kPreviewRows, there);
+  MemoryPlan plan = plan_memory(options, faces, Trainer::kPreviewRows, there);
   check_face_memory(plan, faces);
   if (plan.device() > there) {
     const int fits = largest_batch(options, faces, Trainer::kPreviewRows, there);
@@ -128,25 +128,12 @@ MemoryPlan check_memory(const TrainCommand& c, const ModelDescription& m, Device
   if (plan.host() > host)
     throw Error("beside the card " + mib_text(plan.host()) + " of memory are needed, and there are " + mib_text(host) +
                 "; close other programs, or use fewer faces");
+  add_checkpoint_copy(plan, host);
   std::fprintf(stderr, "memory: %s\n", to_string(plan).c_str());
   if (!plan.recomputed.empty())
     std::fprintf(stderr, "%s%s\n", c.recompute == Recompute::automatic ? "to fit into the memory, " : "",
                  recomputation_text(plan).c_str());
   return plan;
-}
-
-// A picture to look at: that it cannot be made is told, and no failure of the training. One of the device is.
-void write_preview(const std::string& folder, Trainer& trainer) {
-  const std::string path = (fs::path(folder) / "preview.png").string();
-  try {
-    write_file(path, encode_png(trainer.preview()));
-  } catch (const DeviceError&) {
-    throw;
-  } catch (const Interrupted&) {
-    throw;
-  } catch (const std::exception& e) {
-    std::fprintf(stderr, "%s: there is no new preview: %s\n", path.c_str(), e.what());
-  }
 }
 
 std::string loss_note(const Trainer& t) {
@@ -182,11 +169,22 @@ void check_command(const TrainCommand& c) {
 // How far a run has come.
 struct Progressed {
   uint64_t done = 0;              // iterations whose losses are known
-  std::optional<uint64_t> saved;  // the iteration that the model's folder holds
+  std::optional<uint64_t> found;  // the iteration that the model's folder held before
   bool began = false;             // from here on the folder is written
 };
 
-void train(const TrainCommand& c, Progressed& at) {
+// Training waits for its checkpoints where there is no room for a copy of what they hold.
+void reserve_copy(CheckpointWriter& checkpoints, const ParameterStore& store, const MemoryPlan& plan) {
+  std::string why = "the memory has no room for a copy";
+  if (plan.checkpoint > 0) try {
+      return checkpoints.reserve(store);
+    } catch (const OutOfMemory& e) {
+      why = e.what();
+    }
+  std::fprintf(stderr, "training waits while a checkpoint is written: %s\n", why.c_str());
+}
+
+void train(const TrainCommand& c, Progressed& at, CheckpointWriter& checkpoints) {
   check_command(c);
   const Device device = trusted_device(c.device);
   check_folder(c.model);
@@ -194,7 +192,7 @@ void train(const TrainCommand& c, Progressed& at) {
   const std::vector<FaceSet> sets = load_sets(c);
   const ModelDescription model = describe_model(c, sets, resuming, device);
   at.done = model.iterations;
-  if (resuming) at.saved = model.iterations;
+  if (resuming) at.found = model.iterations;
 
   if (device == Device::cuda) std::fprintf(stderr, "trains on the card: %s\n", describe(device).c_str());
   const MemoryPlan plan = check_memory(c, model, device, sets);
@@ -222,37 +220,39 @@ void train(const TrainCommand& c, Progressed& at) {
     return;
   }
 
+  reserve_copy(checkpoints, trainer.store(), plan);
   const int64_t samples = int64_t(model.batch) * int64_t(people.size());
   Progress progress("train", int64_t(end.iterations), "iterations", int64_t(model.iterations));
   at.began = true;
-  if (!resuming) {
-    trainer.save(c.model);  // a whole checkpoint from the first moment on
-    at.saved = model.iterations;
-  }
+  if (!resuming) trainer.save(checkpoints);  // a whole checkpoint from the first moment on
+  PreviewFile preview(c.model);
   auto saved = Clock::now(), shown = Clock::now();
   const auto start = Clock::now();
   const uint64_t first = model.iterations;
   while (!trainer.finished() && !interrupted()) {
     trainer.step(c.checked);
     at.done = trainer.known();
+    checkpoints.check();
+    preview.check();
     const uint64_t done = trainer.model().iterations;
     char rate[48];
     std::snprintf(rate, sizeof rate, ", %.0f samples/s", double(done - first) * double(samples) / since(start));
     if (end.minutes > 0) progress.set_seconds_left(std::max(0.0, 60 * end.minutes - trainer.model().seconds));
     progress.update(int64_t(done), loss_note(trainer) + rate);
-    if (done == first + 20 || since(shown) > c.preview_every) {
-      write_preview(c.model, trainer);
+    // What is due while the one before is still being written begins as soon as that is done, of the newest weights.
+    if ((done == first + 20 || since(shown) > c.preview_every) && !preview.busy()) {
+      preview.begin(trainer);
       shown = Clock::now();
     }
-    if (since(saved) > c.save_every) {
-      trainer.save(c.model);
-      at.saved = trainer.model().iterations;
+    if (since(saved) > c.save_every && !checkpoints.busy()) {
+      trainer.begin_save(checkpoints);
       saved = Clock::now();
     }
   }
-  trainer.save(c.model);
-  at = {trainer.known(), trainer.model().iterations};
-  write_preview(c.model, trainer);
+  trainer.save(checkpoints);
+  at.done = trainer.known();
+  preview.begin(trainer);
+  preview.finish();
   progress.finish(int64_t(trainer.model().iterations), loss_note(trainer));
   if (trainer.left_out() > 0)
     std::fprintf(stderr, "%s: %llu iterations changed nothing, as their gradients were not finite\n", c.model.c_str(),
@@ -266,14 +266,22 @@ void train(const TrainCommand& c, Progressed& at) {
 
 void run_training(const TrainCommand& c) {
   Progressed at;
+  CheckpointWriter checkpoints(c.model);
   const auto stands = [&] {
-    return "; " + c.model +
-           (at.saved ? " holds iteration " + std::to_string(*at.saved) + ", the same command goes on from there"
+    std::string text;
+    try {
+      checkpoints.finish();  // what is being written was copied before the failure, and is whole
+    } catch (const std::exception& e) {
+      text = std::string("; ") + e.what();
+    }
+    const std::optional<uint64_t> saved = checkpoints.saved() ? checkpoints.saved() : at.found;
+    return text + "; " + c.model +
+           (saved ? " holds iteration " + std::to_string(*saved) + ", the same command goes on from there"
             : model_exists(c.model) ? " is as it was"  // the failure came before it was read
                                     : " holds no checkpoint yet");
   };
   try {
-    train(c, at);
+    train(c, at, checkpoints);
   } catch (const DeviceError& e) {
     throw Error((c.device == "emulator" ? "the emulator" : "the card") + std::string(" failed after iteration ") +
                 std::to_string(at.done) + ": " + e.what() + stands());

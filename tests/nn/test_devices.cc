@@ -94,7 +94,7 @@ struct Session {
   void save(const std::string& folder) const {
     ModelDescription model;
     model.iterations = done;
-    save_model(folder, model, store);
+    save_model(folder, model, saved_state(store));
   }
   void load(const std::string& folder) {
     done = load_description(folder).iterations;

@@ -1,6 +1,7 @@
 // What a plan says that a run takes.
 #include <catch2/catch.hpp>
 
+#include "nn/checkpoint_writer.h"
 #include "nn/runs.h"
 
 using namespace doppel;
@@ -60,6 +61,31 @@ TEST_CASE("the plan of a run is what it then uses", "[memory]") {
   CHECK(emulated.faces.device == 1000);
   CHECK(emulated.preview == plan.preview + store.weights.bytes());
   CHECK(emulated.device() == emulated.host());
+}
+
+TEST_CASE("the copy of a checkpoint is planned where there is room for it, and is what a writer takes", "[memory]") {
+  ModelDescription m = lite("fp32");
+  m.architecture = "tiny";
+  StepOptions options = step_options(m);
+  const ParameterStore store = make_store(declare_parameters(options.arch, options.people), options.precision, true);
+  const size_t copy = CheckpointWriter::copy_bytes(store);
+  CHECK(copy == store.weights.bytes() + store.m.bytes() + store.v.bytes() + store.average.bytes());
+  for (const Device device : {Device::cpu, Device::cuda}) {
+    options.stream.device = device;
+    MemoryPlan plan = plan_memory(options, {{400, 600}}, 2);
+    CHECK(plan.checkpoint == 0);
+    const size_t on_device = plan.device(), host = plan.host(), total = plan.total();
+    add_checkpoint_copy(plan, host + copy - 1);
+    CHECK(plan.checkpoint == 0);
+    add_checkpoint_copy(plan, host - 1);
+    CHECK(plan.checkpoint == 0);
+    add_checkpoint_copy(plan, host + copy);
+    CHECK(plan.checkpoint == copy);
+    CHECK(plan.host() == host + copy);
+    CHECK(plan.total() == total + copy);
+    CHECK(plan.device() == on_device + (device == Device::cpu ? copy : 0));
+    CHECK(to_string(plan).find("checkpoint ") != std::string::npos);
+  }
 }
 
 TEST_CASE("a plan in bf16 has working copies, and original keeps no average", "[memory]") {

@@ -85,7 +85,7 @@ TEST_CASE("a checkpoint is read whole, and a damaged one changes nothing", "[che
                    store = make_store(layout, DType::bf16, true, stream);
     fill(saved, 0);
     fill(store, 1);
-    save_model(folder, {}, saved);
+    save_model(folder, {}, saved_state(saved));
     const auto before = all(store);
     const bool different = before != all(saved);
     REQUIRE(different);

@@ -32,6 +32,7 @@ TEST_CASE("a plan lists its parts, and they add up") {
   CHECK(bytes(j, "optimiser") == 2 * bytes(j, "parameters"));
   CHECK(bytes(j, "working_copies") == 0);
   CHECK(bytes(j, "activations") > 0);
+  CHECK(bytes(j, "checkpoint") == bytes(j, "parameters") + bytes(j, "optimiser") + bytes(j, "average"));
   CHECK(bytes(j, "face_sets") == 2.0 * 100 * 256 * 256 * 3);
   CHECK(j.at("batch").number() == 4);
 
@@ -39,8 +40,8 @@ TEST_CASE("a plan lists its parts, and they add up") {
   CHECK(table.code == 0);
   CHECK(table.err.empty());
   for (const char* row : {"parameters ", "gradients ", "optimiser ", "working copies ", "average ", "activations ",
-                          "workspace ", "preview ", "face sets ", "in all ", "there are ", "largest --batch ",
-                          "nothing computed again", "with recomputation"})
+                          "workspace ", "preview ", "checkpoint ", "face sets ", "in all ", "there are ",
+                          "largest --batch ", "nothing computed again", "with recomputation"})
     CHECK(contains(table.out, row));
 }
 
@@ -134,6 +135,7 @@ TEST_CASE("a plan for too little memory says so") {
   CHECK(outcome.code == 0);
   CHECK(contains(outcome.out, "does not fit"));
   CHECK(contains(outcome.out, "not even 1"));
+  CHECK(bytes(plan({"--batch", "64", "--memory", "300M", "--faces", "0"}), "checkpoint") == 0);
 }
 
 TEST_CASE("face sets that are too large for memory are planned on the disk") {
