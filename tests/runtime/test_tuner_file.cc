@@ -58,7 +58,7 @@ TEST_CASE("tuner: a file that cannot be written is told and no failure", "[tuner
 }
 
 TEST_CASE("tuner: the file may lie in the folder of the process", "[tuner]") {
-  Bench bench;
+  TunerBench bench;
   fs::create_directories(bench.folder);
   const fs::path before = fs::current_path();
   fs::current_path(bench.folder);
