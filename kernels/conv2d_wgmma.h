@@ -1,6 +1,7 @@
 // The convolution of kernels/conv2d.h in bf16 by the tensor cores of compute capability 9.0 alone ("wgmma") on operands
 // that its copy engine brings: docs/kernels/conv2d_wgmma.md. Internal to kernels/; conv2d.cu offers it among the
-// choices (kernels/kernel_choice.h) where it takes the shape. Nobody chooses it unasked.
+// choices (kernels/kernel_choice.h) where it takes the shape. The model of time never picks it, timing may: `train`
+// tries it by default (runtime/tuner.h).
 #pragma once
 
 #include "kernels/conv2d_mma.h"
