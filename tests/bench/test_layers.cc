@@ -85,3 +85,14 @@ TEST_CASE("bench layers: the DF network is the one that is known", "[bench]") {
   CHECK(4 * written(named(layers, "2 x decoder.out3")) == int64_t(16) * 256 * 256 * 3);
   CHECK(written(named(layers, "2 x mask.out")) == int64_t(16) * 256 * 256);
 }
+
+TEST_CASE("bench layers: what a pass reads and writes at least", "[bench]") {
+  Conv2d c{1, 4, 4, 8, 8, 3, 3, 1, 1, 1, 1, 1, DType::bf16, DType::f32};
+  c.groups = 2;
+  // Of both groups: 256 inputs of 2 bytes, 1152 weights, 256 outputs of 4 bytes; dz are as the inputs.
+  CHECK(pass_bytes(c, Pass::fprop) == 2 * (256 + 1152) + 4 * 256);
+  CHECK(pass_bytes(c, Pass::dgrad) == 2 * (256 + 1152 + 256));
+  CHECK(pass_bytes(c, Pass::wgrad) == 2 * (256 + 256) + 4 * 1152);
+  const Dense d{2, 16, 8, DType::f32};
+  CHECK(pass_bytes(conv_of(d), Pass::fprop) == 4 * (2 * 16 + 16 * 8 + 2 * 8));
+}
