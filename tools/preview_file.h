@@ -1,6 +1,7 @@
 // The picture beside a model that shows how far its training is.
 #pragma once
 
+#include <exception>
 #include <string>
 
 #include "nn/background_work.h"

@@ -176,11 +176,11 @@ struct Progressed {
 // Training waits for its checkpoints where there is no room for a copy of what they hold.
 void reserve_copy(CheckpointWriter& checkpoints, const ParameterStore& store, const MemoryPlan& plan) {
   std::string why = "the memory has no room for a copy";
-  if (plan.checkpoint > 0) try {
-      return checkpoints.reserve(store);
-    } catch (const OutOfMemory& e) {
-      why = e.what();
-    }
+  try {
+    if (plan.checkpoint > 0) return checkpoints.reserve(store);
+  } catch (const OutOfMemory& e) {
+    why = e.what();
+  }
   std::fprintf(stderr, "training waits while a checkpoint is written: %s\n", why.c_str());
 }
 

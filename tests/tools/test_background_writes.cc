@@ -79,7 +79,7 @@ TEST_CASE("a checkpoint that cannot be written in the background ends training w
 }
 
 TEST_CASE("Ctrl-C while a checkpoint is written leaves a whole one, and the run goes on to the same end") {
-  constexpr uint64_t kEnd = 400;
+  constexpr uint64_t kEnd = 100;
   const TemporaryFolder folder;
   const std::string whole = folder / "whole", model = folder / "model";
   run_training(command(whole, kEnd, kNever));
