@@ -24,10 +24,11 @@ struct Planted {
   void (*wrong)(const Ground&, Stream);
   void (*right)(const Ground&, Stream);
 };
-std::vector<Planted> planted();         // defects.cu
-std::vector<Planted> planted_order();   // defects_order.cu
-std::vector<Planted> planted_warps();   // defects_warps.cu
-std::vector<Planted> planted_hopper();  // defects_hopper.cu; for sm_90
+std::vector<Planted> planted();            // defects.cu
+std::vector<Planted> planted_order();      // defects_order.cu
+std::vector<Planted> planted_warps();      // defects_warps.cu
+std::vector<Planted> planted_hopper();     // defects_hopper.cu; for sm_90
+std::vector<Planted> planted_registers();  // defects_registers.cu; for sm_90
 
 // One thread whose variables are more than its stack.
 void run_out_of_stack(const Ground& ground, Stream stream);

@@ -27,7 +27,8 @@ std::vector<PlantedFile> files() {
   return {{"defects.cu", 80, planted()},
           {"defects_order.cu", 80, planted_order()},
           {"defects_warps.cu", 80, planted_warps()},
-          {"defects_hopper.cu", 90, planted_hopper()}};
+          {"defects_hopper.cu", 90, planted_hopper()},
+          {"defects_registers.cu", 90, planted_registers()}};
 }
 
 // Lines of such a file by the mark at their end.
