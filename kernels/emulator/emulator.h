@@ -35,6 +35,7 @@ enum class Defect {
   shared_race,             // two threads, one writes, no barrier between (checked build)
   global_race,             // the same through global memory, in a block or between blocks (checked build)
   uninitialised_shared,    // a read of shared memory that no thread of the block has written (checked build)
+  uninitialised_global,    // a read of global memory that is known to hold nothing (checked build)
   misaligned,              // a vector at an address that is no multiple of its size
   copy_not_waited_for,     // the destination of an asynchronous copy, before its wait (checked build)
   write_to_input,          // through a pointer to const, or into constants (checked build)
@@ -63,5 +64,14 @@ bool checked();
 // ignores these. Regions must not overlap; not to be called during a launch.
 void add_memory(const void* begin, size_t bytes);
 void remove_memory(const void* begin);
+
+// Of bytes within one such region, neither of them during a launch. They hold nothing from now on: the checked build
+// reports a kernel that reads one before anybody has written it. It fills them with 0xFF, and takes whatever is
+// something else for a write of the host; written_by_host() says so where a write may leave 0xFF. The plain build
+// ignores both.
+void forget_contents(void* begin, size_t bytes);
+void written_by_host(const void* begin, size_t bytes);
+// How many of these bytes still hold nothing; 0 in the plain build.
+size_t bytes_unwritten(const void* begin, size_t bytes);
 
 }  // namespace doppel::emulator

@@ -14,6 +14,7 @@ struct Ground {
   float* out;          // [kSize]
   const float* in;     // [kSize]
   unsigned* counters;  // [4], 0
+  float* fresh;        // [kSize], holds nothing
 };
 
 struct Planted {
@@ -27,6 +28,7 @@ struct Planted {
 std::vector<Planted> planted();            // defects.cu
 std::vector<Planted> planted_order();      // defects_order.cu
 std::vector<Planted> planted_warps();      // defects_warps.cu
+std::vector<Planted> planted_unwritten();  // defects_unwritten.cu
 std::vector<Planted> planted_hopper();     // defects_hopper.cu; for sm_90
 std::vector<Planted> planted_registers();  // defects_registers.cu; for sm_90
 

@@ -254,7 +254,7 @@ TEST_CASE("warp_batch agrees with sampling in double", "[warp][emulator]") {
       int person = 0;
       for (Values<uint8_t>* set : {&first, &second}) {
         const std::vector<uint8_t> noise = noise_faces(3 - person, face_size, uint64_t(1 + person));
-        std::copy(noise.begin(), noise.end(), set->data());
+        set->assign(noise);
         faces.pixels[person] = set->data(), faces.faces[person] = uint32_t(3 - person);
         ++person;
       }
@@ -301,7 +301,7 @@ TEST_CASE("warp_batch: without randomness the input is the target is the reduced
   const Warp w = still(256, 80);
   const std::vector<uint8_t> noise = noise_faces(1, 256, 3);
   Values<uint8_t> face(int64_t(noise.size()));
-  std::copy(noise.begin(), noise.end(), face.data());
+  face.assign(noise);
   WarpFaces faces{};
   faces.pixels[0] = face.data(), faces.faces[0] = 1;
   Values<StepState> state(1);
@@ -334,9 +334,10 @@ TEST_CASE("a staged face is warped as it is in its set", "[warp][emulator]") {
     resident.faces[p] = uint32_t(4 + p);
     const std::vector<uint8_t> noise = noise_faces(4 + p, 24, uint64_t(p));
     sets.emplace_back(int64_t(noise.size()));
-    std::copy(noise.begin(), noise.end(), sets.back().data());
+    sets.back().assign(noise);
     resident.pixels[p] = sets.back().data();
     staging.emplace_back(2 * w.batch * bytes);
+    staging.back().set_written();  // below, face by face
   }
   WarpFaces staged = resident;
   for (const int p : {0, 2}) staged.pixels[p] = staging[size_t(p)].data(), staged.staged[p] = true;
@@ -374,7 +375,7 @@ TEST_CASE("warp_batch depends on (seed, step, sample) alone", "[warp][emulator]"
   w.brightness = 0.1f, w.contrast = 0.2f;
   const std::vector<uint8_t> noise = noise_faces(5, 40, 3);
   Values<uint8_t> set(int64_t(noise.size()));
-  std::copy(noise.begin(), noise.end(), set.data());
+  set.assign(noise);
   WarpFaces faces{};
   for (int p = 0; p < 2; ++p) faces.pixels[p] = set.data(), faces.faces[p] = 5;
   const int64_t count = int64_t(8) * out_size * out_size * 3;
