@@ -3,7 +3,8 @@
 # the same to TABLE, a line of tab-separated fields (kernel, architecture, registers, static shared memory, spilled
 # bytes) for each kernel and architecture.
 # Says when a kernel of a file named conv* or dense* spills registers: those live by them; and when ptxas lost
-# performance that it knows of, as where it puts wgmma one after the other. Then fails, if STRICT is 1.
+# performance that it knows of, as where it puts wgmma one after the other; and when a conv2d_wgmma kernel does not have
+# the registers that its warpgroups count on (conv2d_wgmma_tile.h). Then fails, if STRICT is 1.
 set -euo pipefail
 strict=$1 table=$2
 shift 2
@@ -35,6 +36,9 @@ shift 2
   /Used [0-9]+ registers/ && kernel != "" {
     for (i = 1; i <= NF; ++i) {
       if ($i ~ /^registers/) registers[kernel, sm] = $(i - 1)
+      # 40 + 2 * 232 = 3 * 168: with fewer the last warpgroup would wait for ever.
+      if ($i ~ /^registers/ && file ~ /^conv2d_wgmma/ && $(i - 1) != 168)
+        bad = bad "has " $(i - 1) " registers and not 168: " kernel "\n"
       if ($i ~ /^smem/) {
         shared_on[kernel, sm] = $(i - 2)
         if ($(i - 2) > shared[kernel] + 0) shared[kernel] = $(i - 2)

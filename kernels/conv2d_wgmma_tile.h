@@ -33,6 +33,11 @@ struct WgmmaTile {
   static constexpr int kStore = 16 * kWgmmaRow;                                     // of a warp
   static constexpr int kShared = Stages * kBytes + kWarps * kStore + 1024;          // the last to align the first
   static_assert(kShared + 2 * Stages * 8 <= 227 << 10);
+  // Of each thread. Together no more than what the block begins with by its kernels' bounds, (kThreads, 1), or the last
+  // consumer waits for ever. cmake/ptxas_report.sh looks whether ptxas gave them so many.
+  static constexpr int kProducerRegisters = 40, kConsumerRegisters = 232;
+  static_assert(kProducerRegisters + kConsumers * kConsumerRegisters <=
+                (1 + kConsumers) * registers_per_thread(kThreads, 1));
 };
 using WideWgmmaTile = WgmmaTile<256, 4>;
 using SquareWgmmaTile = WgmmaTile<128, 5>;
@@ -157,10 +162,9 @@ __device__ __forceinline__ void wgmma_tiles(int tiles, Steps&& steps_of, Load&& 
   }
   __syncthreads();
 
-  // 40 + 2 * 232 registers are those of three warpgroups with 168 each, what 384 threads may start with.
   StageWalk<T::kStages> walk;
   if (threadIdx.x < 128) {
-    registers_decrease<40>();
+    registers_decrease<T::kProducerRegisters>();
     if (threadIdx.x == 0)
       for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x))
         load(tile, [&]() {
@@ -172,7 +176,7 @@ __device__ __forceinline__ void wgmma_tiles(int tiles, Steps&& steps_of, Load&& 
           return StageToFill{stage, stage + T::kBytesA, &full[s]};
         });
   } else {
-    registers_increase<232>();
+    registers_increase<T::kConsumerRegisters>();
     const int consumer = warp() - 4, rows = consumer / 4 * 64;
     unsigned char* const mine = stages + T::kStages * T::kBytes + consumer * T::kStore;
     for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x)) {

@@ -151,6 +151,7 @@ void ShadowChecker::check_shared(Block& block, const unsigned char* begin, size_
 
 void ShadowChecker::check_global(Block& block, Region& region, const char* begin, size_t bytes, Access kind,
                                  const Touch& touch) {
+  if (!region.unwritten.empty()) check_written(region, begin, bytes, kind, touch);
   // What is read and never written meets nothing.
   if (region.input_of == block.first_serial() && region.output_of != block.first_serial()) {
     if (!writes(kind)) return;

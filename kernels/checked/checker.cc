@@ -41,6 +41,7 @@ void ShadowChecker::memory_removed(const void* begin) {
 void ShadowChecker::launch_begins(const Launch& launch, uint32_t first_serial, uint32_t) {
   published_.clear();
   readers_.clear();
+  unwritten_ = {};
   state().last_region = nullptr;
   for (size_t i = 0; i < launch.pointer_count; ++i) {
     const Pointer& p = launch.pointers[i];

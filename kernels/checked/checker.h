@@ -16,6 +16,7 @@ namespace doppel::emulator {
 class ShadowChecker : public Checker {
  public:
   void launch_begins(const Launch& launch, uint32_t first_serial, uint32_t blocks) override;
+  void launch_ends(const Launch& launch, uint32_t first_serial) override;
   void block_begins(Block& block) override;
   void block_ends(Block& block) override;
   void shared_appears(unsigned char* memory, size_t bytes, const char* name) override;
@@ -32,6 +33,9 @@ class ShadowChecker : public Checker {
   void copy_ends(Block& block, const Copy& copy, bool at_mbarrier) override;
   void memory_added(const void* begin, size_t bytes) override;
   void memory_removed(const void* begin) override;
+  void contents_forgotten(void* begin, size_t bytes) override;
+  void host_wrote(const void* begin, size_t bytes) override;
+  size_t unwritten(const void* begin, size_t bytes) override;
 
   // One access of the running thread, from whatever place.
   void check(Block& block, const void* address, size_t bytes, Access kind, Place place, bool under_way = false,
@@ -41,6 +45,7 @@ class ShadowChecker : public Checker {
   struct Region {
     const char *begin, *end;
     Cells cells;
+    std::vector<uint8_t> unwritten;  // of each byte, 1 if it holds nothing; empty while all are written
     // The launch (by its first serial) to which it was last given as an input, as something to write.
     uint32_t input_of = 0, output_of = 0;
   };
@@ -79,6 +84,10 @@ class ShadowChecker : public Checker {
   static State& state();
 
   Region* find(const char* address);
+  // The same outside launches; throws std::logic_error where the bytes are not within one.
+  Region& region_of(const void* begin, size_t bytes);
+  // Whether an access finds what it reads; what it writes is written from now on.
+  void check_written(Region& region, const char* begin, size_t bytes, Access kind, const Touch& touch);
   void check_shared(Block& block, const unsigned char* begin, size_t bytes, Access kind, const Touch& touch);
   void check_global(Block& block, Region& region, const char* begin, size_t bytes, Access kind, const Touch& touch);
   // The earlier access that this one must not meet, or null.
@@ -94,6 +103,14 @@ class ShadowChecker : public Checker {
   static constexpr size_t kLocks = 1024;
   std::atomic_flag locks_[kLocks];
   std::vector<std::unique_ptr<Region>> regions_;  // by address
+  // Of this launch, the first read of global memory that holds nothing, by the lowest block that does so. Told only
+  // when all blocks have run: if another writes it, with no order between, it is a race.
+  struct {
+    Touch touch;
+    const Region* region = nullptr;
+    size_t offset, bytes;
+  } unwritten_{};
+  std::mutex unwritten_mutex_;
   std::mutex readers_mutex_;
   ReaderSets readers_;  // of global memory, in this launch
   std::mutex published_mutex_;

@@ -98,8 +98,17 @@ class Kernel {
                  *static_cast<Call*>(data));
     };
     const emulator::Pointer pointers[] = {emulator::pointer(arguments)..., {}};
-    const emulator::Launch launch{name_, Bounds::kThreads, geometry.grid, geometry.block, geometry.shared, run,
-                                  &call, sizeof(call),     pointers,      sizeof...(P)};
+    const emulator::Launch launch{.kernel = name_,
+                                  .bound = Bounds::kThreads,
+                                  .registers = registers_per_thread(Bounds::kThreads, Bounds::kBlocks),
+                                  .grid = geometry.grid,
+                                  .block = geometry.block,
+                                  .shared = geometry.shared,
+                                  .call = run,
+                                  .arguments = &call,
+                                  .argument_bytes = sizeof(call),
+                                  .pointers = pointers,
+                                  .pointer_count = sizeof...(P)};
     if (!emulator::recorded(launch, [&] { return std::make_shared<Call>(call); })) emulator::execute(launch);
   }
 

@@ -28,6 +28,13 @@ constexpr const LaunchLimits& launch_limits(int sm) {
   return *found;
 }
 
+// Registers that each thread of a kernel may have by its launch bounds: the 65536 of a processor by all threads that
+// are to fit, in steps of 8. The same on every architecture of the table.
+constexpr int registers_per_thread(int threads, int blocks = 1) {
+  const int warps = (threads + 31) / 32, share = 65536 / (32 * warps * blocks) / 8 * 8;
+  return share < 256 ? share : 256;
+}
+
 // Extents of a launch, x, y, z.
 struct LaunchExtents {
   unsigned grid[3], block[3];

@@ -23,8 +23,10 @@
 // Whoever wrote the operands with ordinary stores needs fence_proxy_async() and a barrier before the product; bulk
 // copies that were waited for at their mbarrier need nothing.
 //
-//   registers_decrease<N>(), registers_increase<N>()   all threads of a warpgroup have at most N registers from here
-//                                                      on: gives them back, waits until it has them. A multiple of 8
+//   registers_decrease<N>(), registers_increase<N>()   all threads of a warpgroup have N registers from here on, a
+//                                                      multiple of 8: gives what it had more back to the block, or
+//                                                      waits until others have given back what it lacks. A block has
+//                                                      what its threads begin with (registers_per_thread)
 //
 // PTX ISA 9.7.15: wgmma.mma_async, wgmma.fence, wgmma.commit_group, wgmma.wait_group, 9.7.15.5.1 on the layouts of
 // shared memory; 9.7.19.5 setmaxnreg. Code that was not compiled for sm_90a traps.
@@ -195,12 +197,14 @@ void wgmma_wait(float (&)[Count], std::source_location where = std::source_locat
   emulator::wgmma_wait(Groups, where);
 }
 template <int Registers>
-void registers_decrease() {
+void registers_decrease(std::source_location where = std::source_location::current()) {
   static_assert(Registers >= 24 && Registers <= 256 && Registers % 8 == 0);
+  emulator::change_registers(Registers, false, where);
 }
 template <int Registers>
-void registers_increase() {
+void registers_increase(std::source_location where = std::source_location::current()) {
   static_assert(Registers >= 24 && Registers <= 256 && Registers % 8 == 0);
+  emulator::change_registers(Registers, true, where);
 }
 
 #endif

@@ -17,16 +17,8 @@ constexpr size_t kArenaAlignment = 1024;
 
 thread_local Block* t_block = nullptr;
 
-std::string text_of(uint3 v) {
-  return "(" + std::to_string(v.x) + "," + std::to_string(v.y) + "," + std::to_string(v.z) + ")";
-}
-
 // Thrown by what a thread does wrong, and caught where the thread began.
 struct Abandoned {};
-
-uint3 index_of(uint32_t number, dim3 grid) {
-  return {number % grid.x, number / grid.x % grid.y, number / grid.x / grid.y};
-}
 
 }  // namespace
 
@@ -85,6 +77,7 @@ void Block::reset(const Launch& launch, uint32_t number, uint32_t first_serial) 
   for (Barrier& b : barriers) b.clear();
   mbarriers.clear();
   for (Products& p : products) p = {};
+  registers.reset(launch.registers);
   reset_shared_memory();
 }
 
@@ -245,6 +238,14 @@ std::string Block::thread_text(int thread) const {
 
 bool same_place(Where a, Where b) {
   return a.line() == b.line() && a.column() == b.column() && std::strcmp(a.file_name(), b.file_name()) == 0;
+}
+
+uint3 index_of(uint32_t number, dim3 extents) {
+  return {number % extents.x, number / extents.x % extents.y, number / extents.x / extents.y};
+}
+
+std::string text_of(uint3 v) {
+  return "(" + std::to_string(v.x) + "," + std::to_string(v.y) + "," + std::to_string(v.z) + ")";
 }
 
 std::string text_of(Where where) {

@@ -15,6 +15,7 @@
 #include "kernels/emulator/fiber.h"
 #include "kernels/emulator/overflow.h"
 #include "kernels/emulator/products.h"
+#include "kernels/emulator/registers.h"
 #include "kernels/emulator/shared_memory.h"
 #include "kernels/emulator/thread.h"
 
@@ -32,7 +33,7 @@ struct Copy {
 };
 
 // `change`: polls memory with atomics, and is ready all the while.
-enum class Wait : uint8_t { nothing, barrier, lanes, mbarrier, products, change, left };
+enum class Wait : uint8_t { nothing, barrier, lanes, mbarrier, products, registers, change, left };
 
 // The last atomic operation of a thread, if it left memory as it was.
 struct Poll {
@@ -133,6 +134,7 @@ class Block : public BlockPlace {
   Barrier barriers[kBarriers];
   std::vector<MBarrierState> mbarriers;
   Products products[kMaxThreads / kWarpgroup];  // by warpgroup
+  Registers registers;
   struct Exchange {
     alignas(16) unsigned char in[kWarp][kExchangeBytes];
     alignas(16) unsigned char out[kWarp][kExchangeBytes];
@@ -183,6 +185,9 @@ class Block : public BlockPlace {
 // The block that this OS thread runs; null outside kernels.
 Block* running_block();
 
+// The x, y, z of a block or thread by its number, and "(x,y,z)".
+uint3 index_of(uint32_t number, dim3 extents);
+std::string text_of(uint3 v);
 // "file:line", the file without its path.
 std::string text_of(Where where);
 // Whether it is the same call.

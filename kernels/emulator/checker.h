@@ -18,6 +18,8 @@ class Checker {
   virtual ~Checker() = default;
 
   virtual void launch_begins(const Launch& launch, uint32_t first_serial, uint32_t blocks) = 0;
+  // No block has failed. Throws KernelError for a defect that shows only now.
+  virtual void launch_ends(const Launch& launch, uint32_t first_serial) = 0;
   virtual void block_begins(Block& block) = 0;
   // All threads have left; a defect that shows only now is told to block.record().
   virtual void block_ends(Block& block) = 0;
@@ -46,6 +48,10 @@ class Checker {
 
   virtual void memory_added(const void* begin, size_t bytes) = 0;
   virtual void memory_removed(const void* begin) = 0;
+  // As in kernels/emulator/emulator.h.
+  virtual void contents_forgotten(void* begin, size_t bytes) = 0;
+  virtual void host_wrote(const void* begin, size_t bytes) = 0;
+  virtual size_t unwritten(const void* begin, size_t bytes) = 0;
 };
 
 extern Checker* checker;

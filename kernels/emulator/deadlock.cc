@@ -72,6 +72,7 @@ void Block::report_deadlock() {
       text += " at an mbarrier for parity " + std::to_string(t.parity) + missing(t.mbarrier);
     if (t.wait == Wait::change) text += " for an atomic operation to find something else";
     if (t.wait == Wait::products) text += " for a wgmma that not all 128 threads of its warpgroup have issued";
+    if (t.wait == Wait::registers) text += registers.missing(t.number);
     text += " at " + text_of(t.where);
   }
   record(Defect::deadlock, text);

@@ -35,12 +35,14 @@ enum class Defect {
   shared_race,             // two threads, one writes, no barrier between (checked build)
   global_race,             // the same through global memory, in a block or between blocks (checked build)
   uninitialised_shared,    // a read of shared memory that no thread of the block has written (checked build)
+  uninitialised_global,    // a read of global memory that is known to hold nothing (checked build)
   misaligned,              // a vector at an address that is no multiple of its size
   copy_not_waited_for,     // the destination of an asynchronous copy, before its wait (checked build)
   write_to_input,          // through a pointer to const, or into constants (checked build)
   bad_barrier,             // a misused mbarrier, barrier number or mask
   product_not_waited_for,  // accumulators of a wgmma before its wait (checked build), or never waited for
   missing_fence,           // before a wgmma, or between ordinary stores and what reads past them
+  bad_registers,           // registers_increase to fewer than a thread has, or registers_decrease to more
 };
 // "out of bounds", "shared-memory race", ...
 const char* name_of(Defect defect);
@@ -62,5 +64,14 @@ bool checked();
 // ignores these. Regions must not overlap; not to be called during a launch.
 void add_memory(const void* begin, size_t bytes);
 void remove_memory(const void* begin);
+
+// Of bytes within one such region, neither of them during a launch. They hold nothing from now on: the checked build
+// reports a kernel that reads one before anybody has written it. It fills them with 0xFF, and takes whatever is
+// something else for a write of the host; written_by_host() says so where a write may leave 0xFF. The plain build
+// ignores both.
+void forget_contents(void* begin, size_t bytes);
+void written_by_host(const void* begin, size_t bytes);
+// How many of these bytes still hold nothing; 0 in the plain build.
+size_t bytes_unwritten(const void* begin, size_t bytes);
 
 }  // namespace doppel::emulator

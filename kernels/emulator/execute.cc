@@ -69,6 +69,8 @@ const char* name_of(Defect defect) {
       return "global-memory race";
     case Defect::uninitialised_shared:
       return "uninitialised shared memory";
+    case Defect::uninitialised_global:
+      return "uninitialised global memory";
     case Defect::misaligned:
       return "misaligned access";
     case Defect::copy_not_waited_for:
@@ -81,6 +83,8 @@ const char* name_of(Defect defect) {
       return "wgmma not waited for";
     case Defect::missing_fence:
       return "missing fence";
+    case Defect::bad_registers:
+      return "bad register count";
   }
   return "?";
 }
@@ -90,6 +94,15 @@ void add_memory(const void* begin, size_t bytes) {
 }
 void remove_memory(const void* begin) {
   if (checker) checker->memory_removed(begin);
+}
+void forget_contents(void* begin, size_t bytes) {
+  if (checker) checker->contents_forgotten(begin, bytes);
+}
+void written_by_host(const void* begin, size_t bytes) {
+  if (checker) checker->host_wrote(begin, bytes);
+}
+size_t bytes_unwritten(const void* begin, size_t bytes) {
+  return checker ? checker->unwritten(begin, bytes) : 0;
 }
 
 void execute(const Launch& launch) {
@@ -126,6 +139,7 @@ void execute(const Launch& launch) {
     }
   });
   if (failure) std::rethrow_exception(failure);
+  if (checker) checker->launch_ends(launch, first_serial);
 }
 
 }  // namespace doppel::emulator

@@ -24,7 +24,8 @@ Pointer pointer(const T& argument) {
 
 struct Launch {
   const char* kernel;
-  int bound;  // threads of a block, __launch_bounds__
+  int bound;      // threads of a block, __launch_bounds__
+  int registers;  // of a thread, by the same
   dim3 grid, block;
   size_t shared;        // bytes of dynamic shared memory
   void (*call)(void*);  // runs the kernel as one thread, call(arguments)

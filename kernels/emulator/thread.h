@@ -16,11 +16,11 @@ struct dim3 {
 
 namespace doppel::emulator {
 
-// __launch_bounds__ of a kernel, its first parameter: at most `Threads` in a block. How many blocks should share a
-// processor guides ptxas alone.
-template <int Threads, int... Blocks>
+// __launch_bounds__ of a kernel, its first parameter: at most `Threads` in a block, of which at least `Blocks` share a
+// processor.
+template <int Threads, int Blocks = 1>
 struct Bounds {
-  static constexpr int kThreads = Threads;
+  static constexpr int kThreads = Threads, kBlocks = Blocks;
 };
 
 using Where = std::source_location;
@@ -118,6 +118,8 @@ void wgmma(float* d, uint64_t a, uint64_t b, bool accumulate, const WgmmaShape& 
 void wgmma_fence();
 void wgmma_commit();
 void wgmma_wait(int groups, Where where);
+// The threads of a warpgroup have `count` registers each from here on, more or fewer than before.
+void change_registers(int count, bool more, Where where);
 
 // Reports an address that is no multiple of `alignment`.
 void check_aligned(const void* address, size_t alignment, Where where);

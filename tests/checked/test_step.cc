@@ -1,6 +1,7 @@
 // Whole training steps through the CUDA kernels on the checked build of the emulator. Each node may touch its own
 // operands and its workspace only: of an arena nothing else is announced, so that an access beyond a tensor is seen
-// although its neighbours are memory as well.
+// although its neighbours are memory as well; and at its beginning its outputs and its workspace hold nothing, whatever
+// was in that part of the arena before.
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cmath>
@@ -56,8 +57,15 @@ struct Session {
   }
 };
 
-// Takes a whole step, with `missing` bytes less at the end of what node `short_of` writes first.
-void take_step(Session& session, size_t short_of = SIZE_MAX, size_t missing = 0) {
+// What is done wrong to one node: its first output is said to be `missing` bytes shorter than it is, or its first input
+// holds nothing.
+struct Wrong {
+  size_t node = SIZE_MAX, missing = 0;
+  bool input_lost = false;
+};
+
+// Takes a whole step.
+void take_step(Session& session, const Wrong& wrong = {}) {
   Program& program = session.step->program();
   const Graph& g = program.graph();
   const Plan plan = make_plan(g, session.stream);
@@ -101,19 +109,34 @@ void take_step(Session& session, size_t short_of = SIZE_MAX, size_t missing = 0)
     program.run_each([&](size_t i, const std::function<void()>& run) {
       const Node& node = g.nodes[i];
       INFO("node " << i << ", " << node.op->name());
-      std::vector<Bytes> pieces;
-      const auto add = [&](ValueId v) {
-        char* const begin = static_cast<char*>(program.data(v));
-        // A whole arena of parameters, whose size is the layout's.
-        const bool whole = g[v].base == kNoValue && g[v].role == Role::external;
-        if (in_arena(begin)) pieces.push_back({begin, whole ? parameters * size_of(g[v].type) : g[v].bytes()});
+      // A whole arena of parameters, whose size is the layout's.
+      const auto whole = [&](ValueId v) { return g[v].base == kNoValue && g[v].role == Role::external; };
+      const auto place = [&](ValueId v) {
+        return Bytes{static_cast<char*>(program.data(v)), whole(v) ? parameters * size_of(g[v].type) : g[v].bytes()};
       };
-      for (ValueId v : node.out) add(v);
-      if (i == short_of) pieces.front().count -= missing;
-      for (ValueId v : node.in) add(v);
-      pieces.push_back({arena + plan.workspace[i], workspaces.of(node)});
+      std::vector<Bytes> pieces, results;
+      for (ValueId v : node.in)
+        if (in_arena(place(v).begin)) pieces.push_back(place(v));
+      const std::vector<Bytes> inputs = pieces;
+      for (ValueId v : node.out) {
+        Bytes out = place(v);
+        if (!in_arena(out.begin)) continue;
+        if (i == wrong.node && v == node.out[0]) out.count -= wrong.missing;
+        pieces.push_back(out);
+        // What is updated in place, as whole arenas are, has been written before.
+        const bool in_place = whole(v) || std::any_of(inputs.begin(), inputs.end(), [&](const Bytes& in) {
+                                return in.begin < out.begin + out.count && out.begin < in.begin + in.count;
+                              });
+        if (!in_place) results.push_back(out);
+      }
+      const Bytes workspace{arena + plan.workspace[i], workspaces.of(node)};
+      pieces.push_back(workspace);
       announce(pieces);
+      for (const Bytes& r : results) emulator::forget_contents(r.begin, r.count);
+      emulator::forget_contents(workspace.begin, workspace.count);
+      if (i == wrong.node && wrong.input_lost) emulator::forget_contents(inputs.front().begin, inputs.front().count);
       run();
+      for (const Bytes& r : results) CHECK(emulator::bytes_unwritten(r.begin, r.count) == 0);
       withdraw();
     });
   } catch (...) {
@@ -152,16 +175,27 @@ TEST_CASE("a whole training step has no defect that the checker knows", "[step]"
   }
 }
 
-TEST_CASE("an access beyond a tensor into the next is a defect", "[step]") {
+// What a step ends with, of which the first convolution goes wrong so.
+emulator::Defect defect_of(Wrong wrong) {
   Session session(DType::f32);
   const Graph& g = session.step->program().graph();
-  // The first convolution, told that its output is one element shorter than it is.
-  size_t node = 0;
-  while (g.nodes[node].op->name().find("conv2d") == std::string::npos) ++node;
+  wrong.node = 0;
+  while (g.nodes[wrong.node].op->name().find("conv2d") == std::string::npos) ++wrong.node;
   try {
-    take_step(session, node, sizeof(float));
-    FAIL("nothing was found");
+    take_step(session, wrong);
   } catch (const emulator::KernelError& e) {
-    CHECK(e.defect() == emulator::Defect::out_of_bounds);
+    INFO(e.what());
+    CHECK(std::string(e.what()).starts_with(emulator::name_of(e.defect())));
+    return e.defect();
   }
+  FAIL("nothing was found");
+  return {};
+}
+
+TEST_CASE("an access beyond a tensor into the next is a defect", "[step]") {
+  CHECK(defect_of({.missing = sizeof(float)}) == emulator::Defect::out_of_bounds);
+}
+
+TEST_CASE("a read of a tensor that no node has written is a defect", "[step]") {
+  CHECK(defect_of({.input_lost = true}) == emulator::Defect::uninitialised_global);
 }

@@ -14,6 +14,7 @@ struct Ground {
   float* out;          // [kSize]
   const float* in;     // [kSize]
   unsigned* counters;  // [4], 0
+  float* fresh;        // [kSize], holds nothing
 };
 
 struct Planted {
@@ -24,15 +25,17 @@ struct Planted {
   void (*wrong)(const Ground&, Stream);
   void (*right)(const Ground&, Stream);
 };
-std::vector<Planted> planted_shared();    // defects_shared.cu
-std::vector<Planted> planted_bounds();    // defects_bounds.cu
-std::vector<Planted> planted_barriers();  // defects_barriers.cu
-std::vector<Planted> planted_copies();    // defects_copies.cu
-std::vector<Planted> planted_global();    // defects_global.cu
-std::vector<Planted> planted_order();     // defects_order.cu
-std::vector<Planted> planted_warps();     // defects_warps.cu
-std::vector<Planted> planted_tma();       // defects_tma.cu; for sm_90
-std::vector<Planted> planted_wgmma();     // defects_wgmma.cu; for sm_90
+std::vector<Planted> planted_shared();     // defects_shared.cu
+std::vector<Planted> planted_bounds();     // defects_bounds.cu
+std::vector<Planted> planted_barriers();   // defects_barriers.cu
+std::vector<Planted> planted_copies();     // defects_copies.cu
+std::vector<Planted> planted_global();     // defects_global.cu
+std::vector<Planted> planted_order();      // defects_order.cu
+std::vector<Planted> planted_warps();      // defects_warps.cu
+std::vector<Planted> planted_unwritten();  // defects_unwritten.cu
+std::vector<Planted> planted_tma();        // defects_tma.cu; for sm_90
+std::vector<Planted> planted_wgmma();      // defects_wgmma.cu; for sm_90
+std::vector<Planted> planted_registers();  // defects_registers.cu; for sm_90
 
 // One thread whose variables are more than its stack.
 void run_out_of_stack(const Ground& ground, Stream stream);

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <csignal>
 #include <fstream>
@@ -24,11 +25,17 @@ struct PlantedFile {
   std::vector<Planted> all;
 };
 std::vector<PlantedFile> files() {
-  return {{"defects_shared.cu", 80, planted_shared()},     {"defects_bounds.cu", 80, planted_bounds()},
-          {"defects_barriers.cu", 80, planted_barriers()}, {"defects_copies.cu", 80, planted_copies()},
-          {"defects_global.cu", 80, planted_global()},     {"defects_order.cu", 80, planted_order()},
-          {"defects_warps.cu", 80, planted_warps()},       {"defects_tma.cu", 90, planted_tma()},
-          {"defects_wgmma.cu", 90, planted_wgmma()}};
+  return {{"defects_shared.cu", 80, planted_shared()},
+          {"defects_bounds.cu", 80, planted_bounds()},
+          {"defects_barriers.cu", 80, planted_barriers()},
+          {"defects_copies.cu", 80, planted_copies()},
+          {"defects_global.cu", 80, planted_global()},
+          {"defects_order.cu", 80, planted_order()},
+          {"defects_warps.cu", 80, planted_warps()},
+          {"defects_unwritten.cu", 80, planted_unwritten()},
+          {"defects_tma.cu", 90, planted_tma()},
+          {"defects_wgmma.cu", 90, planted_wgmma()},
+          {"defects_registers.cu", 90, planted_registers()}};
 }
 
 // Lines of such a file by the mark at their end.
@@ -45,11 +52,12 @@ std::map<std::string, int> marked_lines(const std::string& name) {
 
 // What the launch throws; "" when it does not.
 std::string report(void (*run)(const Ground&, Stream), emulator::Defect& defect) {
-  Buffer out(DType::f32, Ground::kSize), in(DType::f32, uniform(1, Ground::kSize));
+  Buffer out(DType::f32, Doubles(Ground::kSize)), in(DType::f32, uniform(1, Ground::kSize));
+  Buffer fresh(DType::f32, Ground::kSize);
   Values<unsigned> counters(4);
   for (int i = 0; i < 4; ++i) counters[i] = 0;
   try {
-    run({out.f32(), in.f32(), counters.data()}, Stream{Device::emulator});
+    run({out.f32(), in.f32(), counters.data(), fresh.f32()}, Stream{Device::emulator});
   } catch (const emulator::KernelError& e) {
     defect = e.defect();
     return e.what();
@@ -103,6 +111,31 @@ TEST_CASE("the right twins of the planted defects are silent", "[emulator]") {
       }
 }
 
+TEST_CASE("memory holds nothing until a kernel or the host has written it", "[emulator]") {
+  Buffer out(DType::f32, Doubles(Ground::kSize)), in(DType::f32, uniform(1, Ground::kSize));
+  Buffer fresh(DType::f32, Ground::kSize);
+  const auto unwritten = [&] { return emulator::bytes_unwritten(fresh.data(), size_t(fresh.bytes())); };
+  const auto all_but = [](size_t elements) {
+    return emulator::checked() ? (size_t(Ground::kSize) - elements) * sizeof(float) : 0;
+  };
+  CHECK(unwritten() == all_but(0));
+  const std::vector<Planted> kernels = planted_unwritten();
+  const auto first = std::find_if(kernels.begin(), kernels.end(),
+                                  [](const Planted& p) { return p.name == std::string("adds_to_nothing"); });
+  REQUIRE(first != kernels.end());
+  const Ground ground{out.f32(), in.f32(), nullptr, fresh.f32()};
+  first->right(ground, Stream{Device::emulator});  // sets 128
+  CHECK(unwritten() == all_but(128));
+  CHECK_NOTHROW(first->wrong(ground, Stream{Device::emulator}));  // and now they may be added to
+  fresh.set(1000, 1);
+  CHECK(unwritten() == all_but(129));
+  emulator::forget_contents(fresh.data(), 4 * sizeof(float));
+  // What nobody hears of is seen when a kernel reads it.
+  for (int i = 0; i < 4; ++i) fresh.f32()[i] = 1;
+  CHECK_NOTHROW(first->wrong(ground, Stream{Device::emulator}));
+  CHECK(unwritten() == all_but(129));
+}
+
 #if !defined(__SANITIZE_ADDRESS__)  // which reports it itself
 TEST_CASE("a kernel whose thread runs out of stack is named before the process dies", "[emulator]") {
   Buffer out(DType::f32, Ground::kSize), in(DType::f32, uniform(1, Ground::kSize));
@@ -115,7 +148,7 @@ TEST_CASE("a kernel whose thread runs out of stack is named before the process d
     const rlimit no_core{0, 0};
     setrlimit(RLIMIT_CORE, &no_core);
     std::signal(SIGSEGV, SIG_DFL);  // Catch's
-    run_out_of_stack({out.f32(), in.f32(), nullptr}, Stream{Device::emulator});
+    run_out_of_stack({out.f32(), in.f32(), nullptr, nullptr}, Stream{Device::emulator});
     _exit(0);
   }
   close(ends[1]);

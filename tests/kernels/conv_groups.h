@@ -19,7 +19,11 @@ struct Joined {
 
   char* part(int g) { return static_cast<char*>(all.data()) + g * stride * int64_t(size_of(all.type())); }
   void put(int g, const Buffer& from) { std::memcpy(part(g), from.data(), size_t(from.bytes())); }
-  void spoil(int g, int64_t count) { std::memset(part(g), 0xFF, size_t(count) * size_of(all.type())); }
+  void spoil(int g, int64_t count) {
+    const size_t bytes = size_t(count) * size_of(all.type());
+    std::memset(part(g), 0xFF, bytes);
+    emulator::written_by_host(part(g), bytes);
+  }
   bool holds(int g, const Buffer& want) {
     settle();
     return std::memcmp(part(g), want.data(), size_t(want.bytes())) == 0;

@@ -46,7 +46,7 @@ inline double sum_error(double terms) {
 }
 
 // `count` elements at a 64-byte boundary, or `shift` elements behind one, with a guard band on either side. Elements
-// are NaN (u8: 255) until written.
+// are NaN (u8: 255) until written, and to kernels on the checked emulator they hold nothing.
 class Buffer {
  public:
   Buffer(DType type, int64_t count, int shift = 0)
@@ -57,6 +57,7 @@ class Buffer {
     data_ = memory_.data() + kGuard + (kAlignment - address % kAlignment) % kAlignment + size_t(shift) * size_of(type);
     std::memset(data_, 0xFF, size_t(bytes()));
     emulator::add_memory(data_, size_t(bytes()));
+    emulator::forget_contents(data_, size_t(bytes()));
     close_guards();
   }
   // Holds `values`, each rounded to `type`.
@@ -89,7 +90,10 @@ class Buffer {
     if (type_ == DType::u8) data_[i] = uint8_t(value);
     if (type_ == DType::bf16) std::memcpy(data_ + 2 * i, &b, 2);
     if (type_ == DType::f32) std::memcpy(data_ + 4 * i, &f, 4);
+    emulator::written_by_host(data_ + i * int64_t(size_of(type_)), size_of(type_));
   }
+  // The test has written all of it through data(), perhaps what it holds when it is new.
+  void set_written() const { emulator::written_by_host(data_, size_t(bytes())); }
   Doubles values() const {
     settle();  // once: it is not free on a card
     Doubles v(static_cast<size_t>(count_));
@@ -154,7 +158,15 @@ class Values {
   T* data() { return static_cast<T*>(buffer_.data()); }
   T& operator[](int64_t i) {
     settle();
+    emulator::written_by_host(data() + i, sizeof(T));
     return data()[i];
+  }
+  // As Buffer's.
+  void set_written() const { buffer_.set_written(); }
+  // Takes `values`, of which there are as many.
+  void assign(const std::vector<T>& values) {
+    std::copy(values.begin(), values.end(), data());
+    set_written();
   }
   int64_t count() const { return buffer_.bytes() / int64_t(sizeof(T)); }
   bool guards_intact() const { return buffer_.guards_intact(); }

@@ -14,6 +14,7 @@ struct NoiseFaces : Values<uint8_t> {
   NoiseFaces(int faces, int size, uint64_t seed) : Values(int64_t(faces) * size * size * 3) {
     Random random(seed, 0, 0);
     for (int64_t i = 0; i < count(); ++i) data()[i] = uint8_t(random.below(256));
+    set_written();
   }
 };
 
@@ -111,6 +112,7 @@ TEST_CASE("a staged face is warped as it is in its set", "[warp][emulator]") {
     sets.emplace_back(4 + p, 24, uint64_t(p));
     resident.pixels[p] = sets.back().data();
     staging.emplace_back(2 * w.batch * bytes);
+    staging.back().set_written();  // below, face by face
   }
   WarpFaces staged = resident;
   for (const int p : {0, 2}) staged.pixels[p] = staging[size_t(p)].data(), staged.staged[p] = true;
