@@ -3,7 +3,8 @@
 
     gpu_report.py STATE OUT [--print]
 
-STATE holds machine.tsv, parts.tsv and a .json file for each bench, which may end early when the bench was stopped.
+STATE holds machine.tsv, parts.tsv, left_out.tsv (what was said of kernels that were not to be had or not to be trusted)
+and a .json file for each bench, named as its part, which may end early when the bench was stopped.
 --print also prints the tables, the most important last and long ones cut.
 """
 
@@ -60,11 +61,31 @@ def mib(size):
 
 
 def name_of(row):
-    return f"{row['arch']} {row['batch']}+{row['batch']} {row['precision']}"
+    return f"{row['arch']} {row['batch']}+{row['batch']} {row['precision']}" + without(row)
+
+
+def without(row):
+    return f", without {row['without']}" if row.get("without") else ""
+
+
+def by_itself(rows):
+    """Of all that was tried for a pass, which follows each other: the first of ours and the first of a library, as bench_kernels
+    measures where it is not asked for choices."""
+    first = {}
+    for r in rows:
+        key = r["arch"], r["precision"], r["layer"], r["kernel"], r["by"] if r["by"] in ("doppel", "driver") else "library"
+        first.setdefault(key, r)
+    return list(first.values())
 
 
 def parts(report):
     return table(["part", "status", "seconds", "note"], [[p["part"], p["status"], p["seconds"], p["note"]] for p in report["parts"]])
+
+
+def left_out(report, limit=None):
+    if not report["left_out"]:
+        return ["None."]
+    return table(["part", "what it said"], [[line["part"], line["said"]] for line in report["left_out"]], limit)
 
 
 def aims(report):
@@ -72,8 +93,8 @@ def aims(report):
         wanted.update(arch="original", batch=64, precision="bf16")
         return next((r for r in rows if all(r.get(k) == v for k, v in wanted.items())), None)
 
-    def verdict(value, met, text):
-        return ["-", "not measured"] if value is None else [text.format(value), "met" if met(value) else "missed"]
+    def verdict(row, value, met, text):
+        return ["-", "not measured"] if value is None else [text.format(value) + without(row), "met" if met(value) else "missed"]
 
     step = of(report["steps"])
     eager, tuned = (of(report["peers"], mode=mode) for mode in ("eager", "tuned"))
@@ -83,10 +104,10 @@ def aims(report):
     return table(
         ["original 64+64 bf16, on an H200", "aim", "measured", ""],
         [
-            ["a step", f"at most {AIM_MS} ms", *verdict(step and step["ms"], lambda v: v <= AIM_MS, "{:.3f} ms")],
-            ["against tuned PyTorch", f"at least {AIM_TUNED}", *verdict(tuned and tuned["ratio"], lambda v: v >= AIM_TUNED, "{:.2f}")],
-            ["against eager PyTorch", f"at least {AIM_EAGER}", *verdict(eager and eager["ratio"], lambda v: v >= AIM_EAGER, "{:.2f}")],
-            ["peak memory over tuned PyTorch's", "below 1", *verdict(memory, lambda v: v < 1, "{:.2f}")],
+            ["a step", f"at most {AIM_MS} ms", *verdict(step, step and step["ms"], lambda v: v <= AIM_MS, "{:.3f} ms")],
+            ["against tuned PyTorch", f"at least {AIM_TUNED}", *verdict(tuned, tuned and tuned["ratio"], lambda v: v >= AIM_TUNED, "{:.2f}")],
+            ["against eager PyTorch", f"at least {AIM_EAGER}", *verdict(eager, eager and eager["ratio"], lambda v: v >= AIM_EAGER, "{:.2f}")],
+            ["peak memory over tuned PyTorch's", "below 1", *verdict(tuned, memory, lambda v: v < 1, "{:.2f}")],
         ],
     )
 
@@ -183,10 +204,22 @@ def main():
     report["parts"] = [dict(zip(("part", "status", "seconds", "note"), line)) for line in tsv(f"{state}/parts.tsv")]
     for part in report["parts"]:
         part["seconds"] = int(part["seconds"])
-    report["kernels"] = rows_of(f"{state}/bench_kernels.json") + rows_of(f"{state}/bench_df_ud.json")
-    report["choices"] = rows_of(f"{state}/bench_choices.json")
-    report["steps"] = rows_of(f"{state}/bench_step.json")
-    report["peers"] = [r for arch in ("original", "lite") for r in rows_of(f"{state}/peers_{arch}.json")]
+    report["left_out"] = [dict(zip(("part", "said"), line)) for line in tsv(f"{state}/left_out.tsv")]
+
+    notes = {part["part"]: part["note"] for part in report["parts"]}
+
+    def rows(*names):
+        """Of each of those parts, the ones without some kernels last."""
+        found = []
+        for name in names + tuple(name + "_without_wgmma" for name in names):
+            said = re.match(r"without (\w+)\.", notes.get(name, ""))
+            found += [{**r, "without": said[1]} if said else r for r in rows_of(f"{state}/{name}.json")]
+        return found
+
+    report["choices"] = rows("bench_choices", "bench_df_ud")
+    report["kernels"] = rows("bench_kernels") + by_itself(rows("bench_df_ud"))
+    report["steps"] = rows("bench_step")
+    report["peers"] = rows("peers_original", "peers_lite")
 
     machine = report["machine"]
     heading = ", ".join(f"{key} {machine[key]}" for key in ("driver", "memory", "cuda", "cores", "commit") if machine.get(key))
@@ -194,6 +227,7 @@ def main():
     sections = [
         ("Aims", aims),
         ("Parts", parts),
+        ("Kernels left out", left_out),
         ("Steps", steps),
         ("Against PyTorch", peers),
         ("Nodes of a step", nodes),
@@ -210,7 +244,7 @@ def main():
             file.write(f"\n## {title}\n\n" + "\n".join(section(report)) + "\n")
     if "--print" in sys.argv:
         for title, section in reversed(sections):
-            long = section in (nodes, kernels, choices)
+            long = section in (left_out, nodes, kernels, choices)
             print(f"\n## {title}\n\n" + "\n".join(section(report, SHOWN) if long else section(report)))
         print(f"\n{heading}\n\n{path}.md\n{path}.json")
 

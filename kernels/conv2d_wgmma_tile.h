@@ -5,6 +5,7 @@
 //
 //   producer    one thread of it asks for the copies of the next step, as soon as a stage is empty
 //   consumers   two, each of 64 of the tile's rows: multiply what is full, store what is done
+//   watch       a thread of the producer's, waits for the consumers to be done, but not for ever (mbarrier_wait)
 //
 // Stage s goes round between two mbarriers: the bytes of both operands end a phase of full[s], the arrivals of the
 // eight consuming warps one of empty[s]. The producer does not stop at the end of a tile: while the consumers store
@@ -32,10 +33,10 @@ struct WgmmaTile {
   static constexpr int kBytesA = kM * kWgmmaRow, kBytes = kBytesA + N * kWgmmaRow;  // of a stage
   static constexpr int kStore = 16 * kWgmmaRow;                                     // of a warp
   static constexpr int kShared = Stages * kBytes + kWarps * kStore + 1024;          // the last to align the first
-  static_assert(kShared + 2 * Stages * 8 <= 227 << 10);
+  static_assert(kShared + (2 * Stages + 1) * 8 <= 227 << 10);
   // Of each thread. Together no more than what the block begins with by its kernels' bounds, (kThreads, 1), or the last
   // consumer waits for ever. cmake/ptxas_report.sh looks whether ptxas gave them so many.
-  static constexpr int kProducerRegisters = 40, kConsumerRegisters = 232;
+  static constexpr int kProducerRegisters = 56, kConsumerRegisters = 224;
   static_assert(kProducerRegisters + kConsumers * kConsumerRegisters <=
                 (1 + kConsumers) * registers_per_thread(kThreads, 1));
 };
@@ -119,7 +120,7 @@ __device__ __forceinline__ void wgmma_steps(float (&acc)[T::kN / 2], const unsig
   wgmma_fence(acc);
   int used = 0;
   for (int step = 0; step < steps; ++step) {
-    mbarrier_wait(full[walk.stage], walk.parity);
+    mbarrier_wait_watched(full[walk.stage], walk.parity);
     const unsigned char* const a = stages + walk.stage * T::kBytes + rows * kWgmmaRow;
     const unsigned char* const b = stages + walk.stage * T::kBytes + T::kBytesA;
     wgmma_fence();
@@ -152,12 +153,14 @@ __device__ __forceinline__ void wgmma_tiles(int tiles, Steps&& steps_of, Load&& 
   DOPPEL_SHARED_DYNAMIC(bytes);
   DOPPEL_SHARED(MBarrier, full, [T::kStages]);
   DOPPEL_SHARED(MBarrier, empty, [T::kStages]);
+  DOPPEL_SHARED(MBarrier, done, [1]);
   unsigned char* const stages = wgmma_aligned(bytes);
   if (threadIdx.x == 0) {
     for (int s = 0; s < T::kStages; ++s) {
       mbarrier_init(full[s], 1);
       mbarrier_init(empty[s], T::kWarps);
     }
+    mbarrier_init(done[0], T::kWarps);
     fence_proxy_async();
   }
   __syncthreads();
@@ -165,11 +168,13 @@ __device__ __forceinline__ void wgmma_tiles(int tiles, Steps&& steps_of, Load&& 
   StageWalk<T::kStages> walk;
   if (threadIdx.x < 128) {
     registers_decrease<T::kProducerRegisters>();
+    // Neither the producer nor the consumers have a register to spare for a clock.
+    if (threadIdx.x == 32) mbarrier_wait(done[0], 0);
     if (threadIdx.x == 0)
       for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x))
         load(tile, [&]() {
           const int s = walk.stage;
-          mbarrier_wait(empty[s], walk.parity ^ 1);
+          mbarrier_wait_watched(empty[s], walk.parity ^ 1);
           mbarrier_expect_tx(full[s], T::kBytes);
           walk.next();
           unsigned char* const stage = stages + s * T::kBytes;
@@ -184,6 +189,7 @@ __device__ __forceinline__ void wgmma_tiles(int tiles, Steps&& steps_of, Load&& 
       wgmma_steps<T, AAcross, BAcross>(acc, stages, full, empty, walk, steps_of(tile), rows);
       store(tile, acc, consumer * 16, mine);
     }
+    if (lane() == 0) mbarrier_arrive(done[0]);
   }
 }
 

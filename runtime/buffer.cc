@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -32,7 +34,12 @@ void* map_memory(size_t bytes) {
   return p;
 }
 
-void* allocate_emulated(size_t bytes) {
+bool dirty_memory() {
+  const char* wanted = std::getenv("DOPPEL_DIRTY_MEMORY");
+  return wanted && std::string(wanted) == "1";
+}
+
+void* allocate_emulated(size_t bytes, bool dirty) {
   emulator::refuse_in_recording("memory is allocated");
   emulator::fate_of(emulator::Operation::allocation);
   if (!emulator::take_memory(bytes)) throw OutOfMemory(bytes, "of the emulator", emulator::free_memory());
@@ -43,6 +50,7 @@ void* allocate_emulated(size_t bytes) {
     emulator::give_memory(bytes);
     throw;
   }
+  if (dirty) std::memset(p, 0xFF, bytes);
   emulator::add_memory(p, bytes);
   if (emulator::guard_new_memory()) emulator::guard_memory(p, bytes);
   return p;
@@ -50,16 +58,18 @@ void* allocate_emulated(size_t bytes) {
 
 }  // namespace
 
-Buffer::Buffer(size_t bytes, Device device) : Buffer(bytes, Stream{device, nullptr, {}}) {}
+Buffer::Buffer(size_t bytes, Device device, Fresh fresh) : Buffer(bytes, Stream{device, nullptr, {}}, fresh) {}
 
-Buffer::Buffer(size_t bytes, Stream stream) : bytes_(bytes), stream_(stream) {
+Buffer::Buffer(size_t bytes, Stream stream, Fresh fresh) : bytes_(bytes), stream_(stream) {
   if (bytes == 0) return;
-  if (stream.device == Device::cpu) {
-    data_ = map_memory(bytes);
-    return;
+  const bool dirty = fresh == Fresh::anything && dirty_memory();
+  if (stream.device == Device::cuda) {
+    data_ = card::allocate(bytes, stream.handle, !dirty);
+  } else {
+    data_ = stream.device == Device::cpu ? map_memory(bytes) : allocate_emulated(bytes, dirty);
+    if (dirty && stream.device == Device::cpu) std::memset(data_, 0xFF, bytes);
   }
-  data_ = stream.device == Device::cuda ? card::allocate(bytes, stream.handle) : allocate_emulated(bytes);
-  ++allocations;
+  if (stream.device != Device::cpu) ++allocations;
 }
 
 Buffer::~Buffer() {

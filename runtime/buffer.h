@@ -1,5 +1,5 @@
-// Owned memory of a device, 64-byte aligned, zeroed. The host reads and writes that of Device::cpu; of the others it
-// copies (runtime/device.h), also where, as on the emulator, it could do otherwise.
+// Owned memory of a device, 64-byte aligned, zeroed (but see Fresh). The host reads and writes that of Device::cpu; of
+// the others it copies (runtime/device.h), also where, as on the emulator, it could do otherwise.
 //
 // Memory of a stream is there, and zero, for what comes later in that stream; it is given back when the stream has
 // come to where it was destroyed. Nothing waits. Another stream that uses it is ordered after its making and before its
@@ -15,13 +15,19 @@
 
 namespace doppel {
 
+// What is in new memory: zeros, or anything, because nothing is read there that has not been written before. That, too,
+// is zeroed, so that a mistake shows the same in each run, unless the environment says DOPPEL_DIRTY_MEMORY=1, which is
+// for finding the mistake: a card then leaves the memory as it is, so that compute-sanitizer's initcheck sees what
+// nobody wrote, and on the CPU and the emulator it is NaN.
+enum class Fresh { zero, anything };
+
 class Buffer {
  public:
   Buffer() = default;
   // Throw OutOfMemory, which says how much was asked for and what is free, when there is not so much memory, and
   // DeviceError when the device has failed.
-  explicit Buffer(size_t bytes, Device device = Device::cpu);
-  Buffer(size_t bytes, Stream stream);
+  explicit Buffer(size_t bytes, Device device = Device::cpu, Fresh fresh = Fresh::zero);
+  Buffer(size_t bytes, Stream stream, Fresh fresh = Fresh::zero);
   ~Buffer();
   Buffer(Buffer&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)), stream_(other.stream_) {}

@@ -108,7 +108,7 @@ void KernelTimer::run(const Operator& op) {
   const size_t bytes = op.workspace(stream_);
   if (bytes > workspace_.bytes()) {
     workspace_ = {};
-    workspace_ = Buffer(bytes, stream_);
+    workspace_ = Buffer(bytes, stream_, Fresh::anything);
   }
   arguments_.workspace = workspace_.data();
   op.run(arguments_);

@@ -11,7 +11,7 @@ namespace doppel {
 
 Program::Program(Graph graph, Stream stream, bool dry)
     : graph_(std::move(graph)), stream_(stream), plan_(make_plan(graph_, stream)), bound_(graph_.values.size()) {
-  if (!dry) arena_ = Buffer(plan_.arena_bytes, stream);
+  if (!dry) arena_ = Buffer(plan_.arena_bytes, stream, Fresh::anything);
 }
 
 void Program::bind(ValueId external, void* memory) {

@@ -15,6 +15,7 @@
 #include "runtime/interrupt.h"
 #include "runtime/kernel_cache.h"
 #include "runtime/kernel_timer.h"
+#include "runtime/kernel_trial.h"
 
 namespace doppel {
 namespace {
@@ -55,7 +56,8 @@ class Tuner {
         stream_(stream),
         tuning_(tuning),
         libraries_(library_versions()),
-        cache_(tuning.cache, describe(stream.device), kernel_generation(), libraries_) {}
+        cache_(tuning.cache, describe(stream.device), kernel_generation(), libraries_),
+        trial_(tuning.cache, describe(stream.device), kernel_generation()) {}
 
   void tell(const std::string& line) const {
     if (tuning_.tell) tuning_.tell(line);
@@ -64,6 +66,7 @@ class Tuner {
   int run(Products& products) {
     if (!libraries_.empty()) add_libraries(products);
     read();
+    blame();
     int missing = 0;
     for (const auto& [words, product] : products)
       for (const KernelChoice& choice : product.kernels) missing += !cache_[words].contains(to_string(choice));
@@ -107,18 +110,50 @@ class Tuner {
     }
   }
 
+  // The kernel in whose trial the last start ended is left out from here on.
+  void blame() {
+    const std::optional<Trial> trial = trial_.left_behind();
+    if (!trial) return;
+    const std::string what = trial->product + ": the last start ended while " + trial->kernel + " was tried";
+    if (trial->by_itself) {
+      tell(what + ", which is taken by itself; where that happens again, \"untimed\" leaves out timing");
+      return;
+    }
+    tell(what + "; left out until " + cache_.path() + " is deleted; please report this line");
+    cache_[trial->product][trial->kernel] = kNever;
+    save();
+  }
+
   void time(const Products& products, int missing) {
     tell("times " + std::to_string(missing) + " kernels for " + std::to_string(products.size()) +
          " products of layers, once for " + describe(stream_.device));
     std::optional<KernelTimer> timer;
     try {
-      for (const auto& [words, product] : products) time(words, product, timer);
+      for (const auto& [words, product] : products) {
+        time(words, product, timer);
+        if (&words != &products.rbegin()->first) save();  // so that a process that is killed loses little
+      }
     } catch (const DeviceError& e) {
-      throw DeviceError(std::string(e.what()) + "; kernels were being timed, which \"untimed\" leaves out");
+      trial_.leave_behind();
+      save();
+      throw DeviceError(std::string(e.what()) + "; kernels were being timed (" + tried_ +
+                        "), which \"untimed\" leaves out" +
+                        (skippable_ ? "; or start again, which leaves that one out" : ""));
     }
-    // Another process may have measured the same: what lies in the file counts, for both.
+    save();
+  }
+
+  // Another process may have measured the same: what lies in the file counts, for both.
+  void save() {
     if (!damaged_) read();
     keep();
+  }
+
+  void begin(const std::string& words, const Product& product, const KernelChoice& choice) {
+    const bool by_itself = choice == product.kernels.front();
+    tried_ = to_string(choice) + " for " + words;
+    skippable_ = !by_itself && !cache_.path().empty();
+    trial_.begin({words, to_string(choice), by_itself});
   }
 
   void time(const std::string& words, const Product& product, std::optional<KernelTimer>& timer) {
@@ -130,6 +165,7 @@ class Tuner {
     try {
       if (!tuning_.seconds) {
         if (!timer) timer.emplace(stream_);
+        begin(words, product, product.kernels.front());
         timer->set_node(graph_, *product.nodes.front());
         timer->keep_results(*product.op().with(product.kernels.front()));
       }
@@ -138,6 +174,7 @@ class Tuner {
           keep();
           throw Interrupted("stopped while kernels were timed; the same command goes on");
         }
+        begin(words, product, choice);
         // To the nanosecond, which is finer than any clock here. No time is kept of what had no room: another run may
         // have it.
         if (const auto time = seconds(words, product, choice, timer ? &*timer : nullptr))
@@ -184,11 +221,12 @@ class Tuner {
     }
   }
 
-  void keep() const {
+  void keep() {
     try {
       cache_.write();
     } catch (const Error& e) {
-      tell(std::string("the times of the kernels are not kept: ") + e.what());
+      if (!kept_nowhere_) tell(std::string("the times of the kernels are not kept: ") + e.what());
+      kept_nowhere_ = true;
     }
   }
 
@@ -212,7 +250,11 @@ class Tuner {
   const Tuning& tuning_;
   const std::string libraries_;
   KernelCache cache_;
-  bool damaged_ = false;  // the file
+  KernelTrial trial_;
+  std::string tried_;          // last, in words
+  bool skippable_ = false;     // by the next start
+  bool damaged_ = false;       // the file
+  bool kept_nowhere_ = false;  // it cannot be written, which has been told
 };
 
 }  // namespace

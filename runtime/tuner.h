@@ -50,9 +50,10 @@ struct Tuned {
 //
 // Needs the operands of one product at a time; of a product for which there is no memory the fastest is taken of the
 // kernels that an earlier run has timed, or the one that is taken by itself, and a kernel that lacks memory for itself
-// is left out, both for this run and told. Throws Interrupted on Ctrl-C, DeviceError when the device fails, and what
-// that one kernel throws. A file that is damaged is told and replaced, one that cannot be written is told; neither is a
-// failure.
+// is left out, both for this run and told. A kernel in whose trial the last start with this file ended, by a device
+// that failed or by being killed, is left out and told (runtime/kernel_trial.h). Throws Interrupted on Ctrl-C,
+// DeviceError when the device fails, and what that one kernel throws. A file that is damaged is told and replaced, one
+// that cannot be written is told; neither is a failure.
 constexpr double kWorthIt = 0.02;
 Tuned choose_kernels(Graph& graph, Stream stream, const Tuning& tuning);
 

@@ -7,12 +7,17 @@
 //   mbarrier_arrive(full[s]);            // releases what this thread did before
 //   mbarrier_expect_tx(full[s], bytes);  // arrives; the phase also waits for `bytes` of bulk copies (sm_90)
 //   mbarrier_wait(full[s], parity);      // until the phase of this parity (0 first, then 1, 0, ..) is over; acquires
+//   mbarrier_wait_watched(full[s], parity);  // the same, a register cheaper: below
 //   copy_async_arrive(full[s]);          // arrives once all copy_async of this thread so far are done
 //   copy_bulk(to, from, bytes, full[s]); // one thread: global to shared, counted on the barrier (sm_90); addresses and
 //                                        // bytes are multiples of 16
 //
 // The bytes that a phase expects and those that are copied must be the same number when its arrivals are there: with
 // too many or too few the phase never ends. At most 2^20 - 1 at a time.
+//
+// What never ends is a deadlock on the emulator, which says so; on a card mbarrier_wait() gives up after some ten
+// seconds and ends the kernel with an error. mbarrier_wait_watched() does not: it is for threads without a register to
+// spare, in a block of which some thread waits with mbarrier_wait() for what they do afterwards.
 //
 // fence_proxy_async() orders what this thread did before, ordinary stores to shared memory and mbarrier_init, before
 // what hardware does past the thread's own accesses (the "async proxy": bulk copies, wgmma) for those who come after a
@@ -68,7 +73,24 @@ __device__ __forceinline__ bool mbarrier_try_wait(MBarrier& b, int parity) {
 #endif
   return done != 0;
 }
+// The upper half of the multiprocessor's clock: another one every 2^32 cycles, 2 to 4 seconds.
+__device__ __forceinline__ int mbarrier_clock() {
+  int high;
+  asm volatile("mov.u32 %0, %%clock_hi;" : "=r"(high));
+  return high;
+}
+// A block waits for itself alone, milliseconds at most. After many seconds it never will have what it waits for (a
+// wrong number of bytes, a lost arrival): the kernel then ends with an error, of which the host is told, instead of
+// keeping the card for ever. So it does under a debugger, which stops the threads and not the clock. A clock that has
+// gone back, as after the machine slept, ends nothing.
 __device__ __forceinline__ void mbarrier_wait(MBarrier& b, int parity) {
+  constexpr int kMost = 4;
+  if (mbarrier_try_wait(b, parity)) return;
+  const int begin = mbarrier_clock();
+  while (!mbarrier_try_wait(b, parity))
+    if (mbarrier_clock() - begin > kMost) __trap();
+}
+__device__ __forceinline__ void mbarrier_wait_watched(MBarrier& b, int parity) {
   while (!mbarrier_try_wait(b, parity)) {
   }
 }
@@ -120,6 +142,9 @@ inline bool mbarrier_try_wait(MBarrier& b, int parity, DOPPEL_WHERE) {
   return true;
 }
 inline void mbarrier_wait(MBarrier& b, int parity, DOPPEL_WHERE) {
+  emulator::mbarrier_wait(&b, parity, where);
+}
+inline void mbarrier_wait_watched(MBarrier& b, int parity, DOPPEL_WHERE) {
   emulator::mbarrier_wait(&b, parity, where);
 }
 inline void copy_bulk(void* to, const void* from, int bytes, MBarrier& b, DOPPEL_WHERE) {

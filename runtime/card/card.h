@@ -25,9 +25,10 @@ std::string name();
 size_t free_memory();
 size_t total_memory();
 
-// Zeroed. Of a stream: in the order of the stream, nothing is waited for; not while a graph is recorded from it. Of
-// none (null): there for every stream when this returns. Throws OutOfMemory when there is not so much.
-void* allocate(size_t bytes, void* stream);
+// Zeroed, unless that is not wanted. Of a stream: in the order of the stream, nothing is waited for; not while a graph
+// is recorded from it. Of none (null): there for every stream when this returns. Throws OutOfMemory when there is not
+// so much.
+void* allocate(size_t bytes, void* stream, bool zeroed);
 // With the stream of its allocation. Of none: waits for the card.
 void release(void* memory, void* stream) noexcept;
 // Page-locked memory of the host, zeroed: copies from and to it run beside the host.

@@ -28,7 +28,7 @@ void copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, void* s
 // would not), and because it may be called while another thread records a graph, when cudaDeviceSynchronize is
 // forbidden: recording is cudaStreamCaptureModeThreadLocal, which restricts the recording thread alone. In that thread
 // a pool's allocation would become part of the graph and its address worthless outside, hence the check.
-void* allocate(size_t bytes, void* stream) {
+void* allocate(size_t bytes, void* stream, bool zeroed) {
   enter();
   cudaStreamCaptureStatus recording = cudaStreamCaptureStatusNone;
   if (stream) CHECK_CUDA(cudaStreamIsCapturing(stream_of(stream), &recording));
@@ -54,6 +54,7 @@ void* allocate(size_t bytes, void* stream) {
     throw OutOfMemory(bytes, "of the card", free_or_ours());
   }
   check(status, ordered ? "cudaMallocAsync(&memory, bytes, stream)" : "cudaMalloc(&memory, bytes)", __FILE__, __LINE__);
+  if (!zeroed) return memory;
   try {
     CHECK_CUDA(cudaMemsetAsync(memory, 0, bytes, stream_of(stream)));
     // Our streams do not wait for the default one, in which memory of no stream is zeroed.

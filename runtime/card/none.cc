@@ -33,7 +33,7 @@ size_t free_memory() {
 size_t total_memory() {
   no_card();
 }
-void* allocate(size_t, void*) {
+void* allocate(size_t, void*, bool) {
   no_card();
 }
 void release(void*, void*) noexcept {}

@@ -33,7 +33,7 @@ void check_rows(const Buffer& out, Element&& element) {
 
 }  // namespace
 
-TEST_CASE("a tensor's box arrives swizzled, with zeros for what lies outside", "[emulator]") {
+TEST_CASE("a tensor's box arrives swizzled, with zeros for what lies outside", "[hopper][emulator]") {
   on_hopper([](Stream stream) {
     // The outermost distance is no multiple of the others, as that of two decoders' weights may be.
     const int64_t c = 72, rows = 20, planes = 3, groups = 2, stride = c * rows * planes + 40;
@@ -57,7 +57,7 @@ TEST_CASE("a tensor's box arrives swizzled, with zeros for what lies outside", "
   });
 }
 
-TEST_CASE("pixels of pictures arrive as a filter's tap sees them", "[emulator]") {
+TEST_CASE("pixels of pictures arrive as a filter's tap sees them", "[hopper][emulator]") {
   on_hopper([](Stream stream) {
     const int n = 3, h = 5, w = 7;
     // With 40 and 8 channels a row of 64 is wider than a pixel: zeros follow, not the next pixel.
@@ -89,7 +89,7 @@ TEST_CASE("pixels of pictures arrive as a filter's tap sees them", "[emulator]")
   });
 }
 
-TEST_CASE("a warpgroup multiplies what lies in shared memory", "[emulator]") {
+TEST_CASE("a warpgroup multiplies what lies in shared memory", "[hopper][emulator]") {
   on_hopper([](Stream stream) {
     for (const int n : {128, 256})
       for (const bool a_across : {false, true})
@@ -114,7 +114,7 @@ TEST_CASE("a warpgroup multiplies what lies in shared memory", "[emulator]") {
   });
 }
 
-TEST_CASE("tensor maps have limits", "[emulator]") {
+TEST_CASE("tensor maps have limits", "[hopper][emulator]") {
   alignas(16) static Bf16 data[64];
   const Tiled good{data, {64, 1, 1, 1}, {64, 64, 64}, 8, 1};
   const Im2col pictures{data, 1, 1, 1, 64, -1, -1, -1, -1, 1, 64};

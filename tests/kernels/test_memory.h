@@ -1,10 +1,12 @@
-// Memory that the host and the device can both use: plain memory, or managed memory when there is a card.
+// Memory that the host and the device can both use: plain memory, or managed memory when there is a card. Where it
+// has none (some virtual machines), page-locked memory of the host, which a card reads at the same address, slowly.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <new>
+#include <stdexcept>
 
 #if defined(DOPPEL_CUDA)
 #include <cuda_runtime_api.h>
@@ -49,8 +51,16 @@ class Memory {
   Memory(size_t bytes, uint8_t fill) : bytes_(bytes) {
 #if defined(DOPPEL_CUDA)
     if (card_present()) {
-      if (cudaMallocManaged(reinterpret_cast<void**>(&data_), bytes) != cudaSuccess) throw std::bad_alloc();
-      managed_ = true;
+      void* memory = nullptr;
+      if (cudaMallocManaged(&memory, bytes) == cudaSuccess) {
+        of_ = Of::both;
+      } else {
+        cudaGetLastError();
+        if (cudaHostAlloc(&memory, bytes, cudaHostAllocMapped | cudaHostAllocPortable) != cudaSuccess)
+          throw std::bad_alloc();
+        of_ = Of::host;
+      }
+      data_ = static_cast<uint8_t*>(memory);
     }
 #endif
     if (!data_) data_ = new uint8_t[bytes];
@@ -58,10 +68,9 @@ class Memory {
   }
   ~Memory() {
 #if defined(DOPPEL_CUDA)
-    if (managed_) {
-      cudaFree(data_);
-      return;
-    }
+    if (of_ == Of::both) cudaFree(data_);
+    if (of_ == Of::host) cudaFreeHost(data_);
+    if (of_ != Of::none) return;
 #endif
     delete[] data_;
   }
@@ -76,9 +85,11 @@ class Memory {
   }
 
  private:
+  enum class Of { none, both, host };  // CUDA's memory, of whom
+
   uint8_t* data_ = nullptr;
   size_t bytes_;
-  [[maybe_unused]] bool managed_ = false;
+  [[maybe_unused]] Of of_ = Of::none;
 };
 
 }  // namespace doppel::testing

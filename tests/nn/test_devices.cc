@@ -165,6 +165,19 @@ TEST_CASE("a training step through the CUDA kernels is the CPU's", "[emulator]")
   }
 }
 
+TEST_CASE("a step reads nothing that it has not written", "[emulator]") {
+  for (const Device device : testing::devices()) {
+    INFO(testing::name_of(device));
+    const Steps clean = train(device, DType::bf16, 2, false);
+    setenv("DOPPEL_DIRTY_MEMORY", "1", 1);
+    const Steps dirty = train(device, DType::bf16, 2, false);
+    unsetenv("DOPPEL_DIRTY_MEMORY");
+    CHECK(dirty.losses == clean.losses);
+    CHECK(dirty.gradients == clean.gradients);
+    CHECK(dirty.weights == clean.weights);
+  }
+}
+
 TEST_CASE("a face set that streams equals one that is resident", "[emulator]") {
   const std::string folder =
       (std::filesystem::temp_directory_path() / ("doppel-streams-" + std::to_string(getpid()))).string();
