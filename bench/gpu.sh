@@ -210,6 +210,14 @@ peer() { # NAME LIMIT OPTIONS...
   part "$name" "$limit" parts.log "$name.json" "$torch_python" "$home/bench/peers/pytorch_step.py" \
     --program "$build/bench_step" --kernel-cache "$state/kernels.json" --json "$@"
 }
+peer_kernels() { # LIMIT OPTIONS...
+  local name=peers_kernels limit=$1
+  shift
+  needs $name "$build/bench_kernels" || return
+  if [ -z "$torch_python" ]; then row $name "did not run" 0 "there is no Python with PyTorch"; return; fi
+  part $name "$limit" parts.log $name.json "$torch_python" "$home/bench/peers/pytorch_kernels.py" \
+    --program "$build/bench_kernels" --json "$@"
+}
 if [ $rehearse ]; then
   if needs bench_step "$build/bench_step"; then
     part bench_step 150 parts.log bench_step.json "$build/bench_step" --device $device --arch lite --precision bf16 \
@@ -219,6 +227,7 @@ if [ $rehearse ]; then
     part bench_kernels 60 parts.log bench_kernels.json "$build/bench_kernels" --device $device --arch lite \
       --precision bf16 --batch 1 --only elements --json
   fi
+  peer_kernels 60 --device cpu --rehearse --arch lite --batch 1
   peer peers_lite 150 --device cpu --arch lite --precision fp32 --batch 1 --rounds 1 --seconds 0.1
   if needs bench_choices "$build/bench_kernels"; then
     part bench_choices 60 parts.log bench_choices.json "$build/bench_kernels" --device $device --arch lite \
@@ -238,6 +247,7 @@ else
   if needs bench_kernels "$build/bench_kernels"; then
     part bench_kernels 70 parts.log bench_kernels.json "$build/bench_kernels" --seconds 0.02 --json
   fi
+  peer_kernels 100 --device cuda --arch original --arch df-ud256 --arch lite
   if needs bench_choices "$build/bench_kernels"; then
     part bench_choices 50 parts.log bench_choices.json "$build/bench_kernels" --arch original --precision bf16 \
       --choices --seconds 0.01 --json
