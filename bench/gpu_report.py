@@ -104,7 +104,7 @@ def steps(report):
     lines = table(head, rows)
     if report["steps"]:
         r = report["steps"][0]
-        lines += ["", f"Peaks of that run: {r['peak_tflops']:.0f} TFLOP/s (bf16 product: {r['peak_by']}), {r['peak_gb_per_s']:.0f} GB/s (copy)."]
+        lines += ["", f"Peaks of that run: {r['peak_tflops']:.0f} TFLOP/s (bf16 product: {r.get('peak_by', 'not said whose')}), {r['peak_gb_per_s']:.0f} GB/s (copy)."]
     return lines
 
 
@@ -155,7 +155,7 @@ def of_peaks(row, product, copy):
 
 def join_peer_kernels(report):
     """Gives each of our rows the fastest time of a library for the same work, by way of PyTorch, and its share of ours."""
-    best = {work_of(r): r for r in report["peer_kernels"] if r["best"]}
+    best = {work_of(r): r for r in report["peer_kernels"] if r.get("best")}
     for r in report["kernels"] + report["choices"]:
         theirs = best.get(work_of(r))
         if r["by"] == "doppel" and theirs and r["arch"]:
