@@ -1,9 +1,10 @@
 // Times every CUDA kernel at the layer shapes of the architectures on a card, next to cuDNN and cuBLASLt where they are
 // there, and says how close each comes to what the card can do, measured in the same run.
 //
-// --choices times everything that a layer's pass can be computed by, and nothing else; df-ud256, which has convolutions
-// and dense layers alone, only when it is named. Without a card it says so and has nothing to do. On the emulator it
-// only rehearses: give it --batch 1 and --only.
+// --layers times nothing: it prints the shapes of the convolutions and dense layers, for peers. --choices times
+// everything that a layer's pass can be computed by, and nothing else; df-ud256, which has convolutions and dense
+// layers alone, only when it is named. Without a card it says so and has nothing to do. On the emulator it only
+// rehearses: give it --batch 1 and --only.
 #include <algorithm>
 #include <cstdio>
 #include <stdexcept>
@@ -12,7 +13,9 @@
 
 #include "bench/card.h"
 #include "bench/kernel_cases.h"
+#include "bench/layer_list.h"
 #include "bench/options.h"
+#include "bench/peak.h"
 #include "bench/program.h"
 #include "nn/architecture.h"
 #include "runtime/device.h"
@@ -26,12 +29,20 @@ struct Request {
   std::string device = "cuda", arch, precision, only;
   int batch = 0;         // 0: the architecture's
   double seconds = 0.2;  // of each kernel
-  bool choices = false, json = false;
+  bool layers = false, choices = false, json = false;
 };
 
 // As at home: 64 a person, of a DF network 8.
 int batch_of(const Request& o, const std::string& arch) {
   return o.batch > 0 ? o.batch : arch == kDf ? 8 : 64;
+}
+
+bool wanted(const Request& o, DType type) {
+  return o.precision.empty() || o.precision == precision_of(type);
+}
+
+Layers layers_named(const std::string& arch, int batch, DType type) {
+  return arch == kDf ? df_ud256(batch, type) : layers_of(architecture(arch), batch, type);
 }
 
 struct Row {
@@ -59,13 +70,15 @@ class Table {
       seen.push_back({"", 0, "bf16", c, t});
     });
     for (const Row& row : seen) add(row);
+    tell("peaks of this run: %.1f TFLOP/s (%s), %.0f GB/s (a copy)", peak_.flops * 1e-12, peak_.by.c_str(),
+         peak_.bytes * 1e-9);
   }
 
   void measure(const std::string& arch, DType type) {
     const int batch = batch_of(request_, arch);
-    const std::string precision = type == DType::bf16 ? "bf16" : "fp32";
+    const std::string precision = precision_of(type);
     const Visit visit = [&](const KernelCase& c) { measure(arch, batch, precision, c); };
-    const Layers layers = arch == kDf ? df_ud256(batch, type) : layers_of(architecture(arch), batch, type);
+    const Layers layers = layers_named(arch, batch, type);
     tell("%s, %d+%d, %s: %.1f GFLOP forward per sample", arch.c_str(), batch, batch, precision.c_str(),
          forward_flops(layers, batch) * 1e-9);
     visit_layers(layers, request_.choices, visit);
@@ -142,6 +155,19 @@ class Table {
   bool headed_ = false, failed_ = false;
 };
 
+void print_layers(const Request& o, const std::vector<std::string>& archs) {
+  JsonList list;
+  for (const std::string& arch : o.arch.empty() ? archs : std::vector<std::string>{o.arch})
+    for (const DType type : {DType::bf16, DType::f32}) {
+      if (!wanted(o, type)) continue;
+      const int batch = batch_of(o, arch);
+      const Layers layers = layers_named(arch, batch, type);
+      for (const ConvLayer& layer : layers.convs) list.add(json_of(layer, arch, batch));
+      for (const DenseLayer& layer : layers.denses) list.add(json_of(layer, arch, batch));
+    }
+  list.end();
+}
+
 int run(int argc, char** argv) {
   Request o;
   std::vector<std::string> archs = architecture_names();
@@ -157,8 +183,14 @@ int run(int argc, char** argv) {
   options.number("--seconds", "S", kLeastSeconds, kMostSeconds, o.seconds, "For how long each kernel is measured");
   options.flag("--choices", o.choices, "All kernels that a layer's pass can be computed by, and nothing else");
   options.text("--only", "TEXT", o.only, "Those alone whose layer, kernel, library and choice have this in them");
+  options.flag("--layers", o.layers,
+               std::string("Prints the shapes of all layers as JSON, those of ") + kDf + " too, and times nothing");
   options.flag("--json", o.json, "A list of objects instead of a table");
   if (!options.parse(argc, argv)) return 0;
+  if (o.layers) {
+    print_layers(o, archs);
+    return 0;
+  }
   if (const std::string problem = o.device == "cuda" ? card_problem() : ""; !problem.empty()) {
     tell("no card to measure on: %s", problem.c_str());
     if (o.json) JsonList().end();
@@ -170,7 +202,7 @@ int run(int argc, char** argv) {
   table.measure_peak();
   for (const std::string& arch : o.arch.empty() ? architecture_names() : std::vector<std::string>{o.arch})
     for (const DType type : {DType::bf16, DType::f32}) {
-      if (!o.precision.empty() && (o.precision == "bf16") != (type == DType::bf16)) continue;
+      if (!wanted(o, type)) continue;
       table.measure(arch, type);
     }
   if (!o.choices && o.arch != kDf) table.measure_frames();

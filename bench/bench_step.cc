@@ -102,6 +102,7 @@ Json json_of(const DeviceResult& r) {
   j.set("wall_ms", rounded(r.wall * 1e3, 4)).set("submit_ms", rounded(r.submit * 1e3, 4));
   j.set("memory_bytes", r.memory).set("planned_bytes", r.planned);
   j.set("peak_tflops", rounded(r.peak.flops * 1e-12, 2)).set("peak_gb_per_s", rounded(r.peak.bytes * 1e-9, 1));
+  j.set("peak_by", r.peak.by);
   j.set("arithmetic_floor_ms", rounded(r.arithmetic_floor * 1e3, 4));
   j.set("memory_floor_ms", rounded(r.memory_floor * 1e3, 4)).set("floor_ms", rounded(r.floor * 1e3, 4));
   j.set("of_floor", rounded(r.floor / r.seconds, 4));
@@ -175,7 +176,8 @@ void run_on_device(const Request& o, Device device) {
   tell_line(describe(device));
   const Peak peak = measured_peak(0.2, [](const KernelCase&, double) {});
   if (!o.json) {
-    std::printf("peaks of this run: %.1f TFLOP/s, %.0f GB/s\n", peak.flops * 1e-12, peak.bytes * 1e-9);
+    std::printf("peaks of this run: %.1f TFLOP/s (%s), %.0f GB/s (a copy)\n", peak.flops * 1e-12, peak.by.c_str(),
+                peak.bytes * 1e-9);
     print_device_header();
   }
   print_all(o, device,

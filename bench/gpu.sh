@@ -153,6 +153,14 @@ peer() { # NAME LIMIT OPTIONS...
   part "$name" "$limit" parts.log "$name.json" "$torch_python" "$home/bench/peers/pytorch_step.py" \
     --program "$build/bench_step" --kernel-cache "$state/kernels.json" --json "$@"
 }
+peer_kernels() { # LIMIT OPTIONS...
+  local name=peers_kernels limit=$1
+  shift
+  needs $name "$build/bench_kernels" || return
+  if [ -z "$torch_python" ]; then row $name "did not run" 0 "there is no Python with PyTorch"; return; fi
+  part $name "$limit" parts.log $name.json "$torch_python" "$home/bench/peers/pytorch_kernels.py" \
+    --program "$build/bench_kernels" --json "$@"
+}
 # without_wgmma COMMAND NAME...: the same part without the kernels that are the likeliest to fail, by a name that says so.
 without_wgmma() {
   local command=$1 name=$2
@@ -166,6 +174,7 @@ if [ $rehearse ]; then
   bench bench_choices 60 bench_kernels "${small[@]}" --choices --only "decoder.out wgrad"
   without_wgmma bench bench_choices 60 bench_kernels "${small[@]}" --choices --only "decoder.out wgrad"
   bench bench_kernels 60 bench_kernels "${small[@]}" --only elements
+  peer_kernels 60 --device cpu --rehearse --arch lite --batch 1
   bench bench_df_ud 60 bench_kernels --device $device --arch df-ud256 --precision bf16 --batch 1 --choices --only "inter.dense1 dense wgrad"
 else
   step_options=(--device $device --seconds 1.5 --profile --kernel-cache "$state/kernels.json")
@@ -230,6 +239,7 @@ wait
 if [ -n "$without" ]; then export DOPPEL_WITHOUT=$without; fi
 if [ ! $rehearse ]; then
   bench bench_kernels 60 bench_kernels --seconds 0.02
+  peer_kernels 100 --device cuda --arch original --arch df-ud256 --arch lite
   bench bench_df_ud 60 bench_kernels --arch df-ud256 --precision bf16 --choices --seconds 0.005
   peer peers_lite 100 --device cuda --arch lite --precision bf16 --rounds 3 --seconds 1 --compile none
 fi

@@ -125,7 +125,7 @@ def steps(report):
     lines = table(head, rows)
     if report["steps"]:
         r = report["steps"][0]
-        lines += ["", f"Peaks of that run: {r['peak_tflops']:.0f} TFLOP/s (bf16 product), {r['peak_gb_per_s']:.0f} GB/s (copy)."]
+        lines += ["", f"Peaks of that run: {r['peak_tflops']:.0f} TFLOP/s (bf16 product: {r.get('peak_by', 'not said whose')}), {r['peak_gb_per_s']:.0f} GB/s (copy)."]
     return lines
 
 
@@ -157,23 +157,53 @@ def nodes(report, limit=None):
     return lines or ["Nothing was measured."]
 
 
+def work_of(row):
+    return row["arch"], row["batch"], row["precision"], row["layer"], row["kernel"]
+
+
+def peaks_of(report):
+    """The rows of the fastest product and of the fastest copy, ours or PyTorch's; None where there is none."""
+    rows = report["kernels"] + report["peer_kernels"]
+    return [max((r for r in rows if r["kernel"] == kernel), key=lambda r: r[rate], default=None) for kernel, rate in (("product", "tflops"), ("copy", "gb_per_s"))]
+
+
+def of_peaks(row, product, copy):
+    """As bench_kernels' of_peak, against those peaks."""
+    if not (product and copy and product["tflops"] and copy["gb_per_s"]):
+        return row["of_peak"]
+    return max(row["tflops"] / product["tflops"], row["gb_per_s"] / copy["gb_per_s"])
+
+
+def join_peer_kernels(report):
+    """Gives each of our rows the fastest time of a library for the same work, by way of PyTorch, and its share of ours."""
+    best = {work_of(r): r for r in report["peer_kernels"] if r.get("best")}
+    for r in report["kernels"] + report["choices"]:
+        theirs = best.get(work_of(r))
+        if r["by"] == "doppel" and theirs and r["arch"]:
+            r.update(best_ms=theirs["ms"], best_choice=theirs["choice"], of_best=round(theirs["ms"] / r["ms"], 4))
+
+
 def kernels(report, limit=None):
     """Ours beside the libraries', where most time is lost against what the card can do first."""
-    theirs = {}
-    for r in report["kernels"]:
-        if r["by"] not in ("doppel", "driver"):
-            theirs[r["arch"], r["precision"], r["layer"], r["kernel"]] = f"{r['ms']:.4f} ({r['by']})"
-    ours = [r for r in report["kernels"] if r["by"] == "doppel" and r["arch"]]
+    theirs = {work_of(r): f"{r['ms']:.4f} ({r['by']})" for r in report["kernels"] if r["by"] not in ("doppel", "driver")}
+    product, copy = peaks_of(report)
+    ours = [{**r, "of_peak": of_peaks(r, product, copy)} for r in report["kernels"] if r["by"] == "doppel" and r["arch"]]
     ours.sort(key=lambda r: -r["ms"] * (1 - min(r["of_peak"], 1)))
     rows = [
         [
             f"{r['arch']} {r['precision']}", r["layer"], r["kernel"], r["choice"] or "-", f"{r['ms']:.4f}",
-            theirs.get((r["arch"], r["precision"], r["layer"], r["kernel"]), "-"), f"{r['tflops']:.1f}",
-            f"{r['gb_per_s']:.0f}", f"{100 * r['of_peak']:.0f} %",
+            theirs.get(work_of(r), "-"), f"{r['best_ms']:.4f} ({r['best_choice']})" if "best_ms" in r else "-",
+            f"{100 * r['of_best']:.0f} %" if "of_best" in r else "-", f"{r['tflops']:.1f}", f"{r['gb_per_s']:.0f}",
+            f"{100 * r['of_peak']:.0f} %",
         ]
         for r in ours
     ]  # fmt: skip
-    return table(["what", "layer", "kernel", "choice", "ms", "library's ms", "TFLOP/s", "GB/s", "of peak"], rows, limit)
+    head = ["what", "layer", "kernel", "choice", "ms", "library's ms", "cuDNN's best, ms", "of cuDNN's best", "TFLOP/s", "GB/s", "of peak"]
+    lines = table(head, rows, limit)
+    if product and copy:
+        who = ", ".join(text for text in (product["by"], product["choice"]) if text)
+        lines += ["", f"Of peak: {product['tflops']:.1f} TFLOP/s (bf16 product: {who}), {copy['gb_per_s']:.0f} GB/s (copy: {copy['by']})."]
+    return lines
 
 
 def choices(report, limit=None):
@@ -192,9 +222,10 @@ def choices(report, limit=None):
         fastest = [min(some, key=lambda r: r["ms"], default=None) for some in (ours, theirs)]
         first = ours[0] if ours else None  # bench_kernels begins with it
         won = first["ms"] - min(f["ms"] for f in fastest if f) if first else 0
-        rows.append([won, f"{arch} {precision}", layer, kernel, cell(first), *map(cell, fastest), len(tried)])
+        best = f"{first['best_ms']:.4f} ({first['best_choice']})" if first and "best_ms" in first else "-"
+        rows.append([won, f"{arch} {precision}", layer, kernel, cell(first), *map(cell, fastest), best, len(tried)])
     rows.sort(key=lambda row: -row[0])
-    head = ["what", "layer", "kernel", "by itself, ms", "fastest of ours, ms", "library's fastest, ms", "tried"]
+    head = ["what", "layer", "kernel", "by itself, ms", "fastest of ours, ms", "library's fastest, ms", "cuDNN's best, ms", "tried"]
     return table(head, [row[1:] for row in rows], limit)
 
 
@@ -220,6 +251,9 @@ def main():
     report["kernels"] = rows("bench_kernels") + by_itself(rows("bench_df_ud"))
     report["steps"] = rows("bench_step")
     report["peers"] = rows("peers_original", "peers_lite")
+
+    report["peer_kernels"] = rows_of(f"{state}/peers_kernels.json")
+    join_peer_kernels(report)
 
     machine = report["machine"]
     heading = ", ".join(f"{key} {machine[key]}" for key in ("driver", "memory", "cuda", "cores", "commit") if machine.get(key))

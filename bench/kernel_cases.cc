@@ -9,7 +9,6 @@
 #include "kernels/adam.h"
 #include "kernels/conv2d.h"
 #include "kernels/dense.h"
-#include "kernels/device_error.h"
 #include "kernels/pixel_shuffle.h"
 #include "kernels/vendor.h"
 #include "nn/training_step.h"
@@ -210,36 +209,6 @@ void visit_others(const Architecture& a, int batch, DType type, const Visit& vis
   visit_elements(largest / (16 * 16 * 256) * (16 * 16 * 256), type, a.slope, visit);
   visit_optimiser(int64_t(declare_parameters(a, {"a", "b"})->elements), a.adam, visit);
   visit_pictures(a, batch, type, visit);
-}
-
-Peak measured_peak(double seconds, const std::function<void(const KernelCase&, double)>& each) {
-  const bool rehearsed = device_in_use() == Device::emulator;
-  Peak peak;
-  const auto measure = [&](const KernelCase& c) {
-    const double t = time_on_card(c.run, seconds);
-    peak.flops = std::max(peak.flops, c.flops / t);
-    if (c.flops == 0) peak.bytes = c.bytes / t;
-    each(c, t);
-  };
-  const int n = rehearsed ? 64 : 8192;
-  const std::string side = std::to_string(n);
-  visit_dense({side + " x " + side + " x " + side, {n, n, n, DType::bf16}}, false, [&](const KernelCase& c) {
-    if (c.kernel != "dense fprop") return;
-    try {
-      measure(c);
-    } catch (const DeviceError&) {
-      throw;
-    } catch (const std::runtime_error& e) {
-      if (c.by == "doppel") throw;
-      tell("the peak is measured without %s: %s", c.by.c_str(), e.what());
-    }
-  });
-  const size_t bytes = size_t(1) << (rehearsed ? 20 : 30);
-  Operands operands;
-  void *to = operands.scratch(bytes), *from = operands.scratch(bytes);
-  measure({std::to_string(bytes >> 20) + " MiB", "copy", "driver", "", 0, 2.0 * double(bytes),
-           [=](Stream s) { copy_on_card(to, from, bytes, s); }});
-  return peak;
 }
 
 }  // namespace doppel::bench

@@ -36,11 +36,4 @@ void visit_others(const Architecture& a, int batch, DType type, const Visit& vis
 void visit_pictures(const Architecture& a, int batch, DType type, const Visit& visit);
 void visit_frames(const Visit& visit);
 
-// What the device can do, a second: operations by the fastest large bf16 matrix product of all libraries that are
-// there, bytes read and written by a large copy. Each is measured for `seconds` and told to `each` with its time.
-struct Peak {
-  double flops = 0, bytes = 0;
-};
-Peak measured_peak(double seconds, const std::function<void(const KernelCase&, double)>& each);
-
 }  // namespace doppel::bench

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "bench/kernel_cases.h"
+#include "bench/peak.h"
 #include "runtime/tuner.h"
 
 namespace doppel::bench {

@@ -1,7 +1,7 @@
 // The least time that a training step can take on a device, from what its nodes compute and move.
 #pragma once
 
-#include "bench/kernel_cases.h"
+#include "bench/peak.h"
 #include "runtime/graph.h"
 
 namespace doppel::bench {

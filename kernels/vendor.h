@@ -58,6 +58,13 @@ decltype(::doppel::dense_fprop) dense_fprop;
 decltype(::doppel::dense_dgrad) dense_dgrad;
 decltype(::doppel::dense_wgrad) dense_wgrad;
 
+// For the benches, what cuBLASLt does by itself at its best: y [N,K] = x [N,C] w [K,C]^T, rounded to dense.type, with
+// no bias and no pass of ours around it. All pointers at multiples of 256 bytes; `workspace` of
+// dense_product_workspace() bytes. dense.kernels.fprop chooses, of dense_product_choices(); errors as above.
+size_t dense_product_workspace();
+std::vector<KernelChoice> dense_product_choices(const Dense& dense);
+void dense_product(void* y, const void* x, const void* w, const Dense& dense, void* workspace, Stream stream);
+
 }  // namespace on_vendor
 
 }  // namespace doppel

@@ -26,6 +26,8 @@ struct Product {
   bool a_transposed, b_transposed;
   int m, n, k;
   DType type, d_type;
+  // Values of a training step lie at multiples of 64 bytes (runtime/plan.cc), parameters and test operands at least 16.
+  uint32_t alignment = 16;
   bool operator==(const Product&) const = default;
 };
 
@@ -66,13 +68,11 @@ std::unique_ptr<Plan> make_plan(const Product& p) {
   DOPPEL_CHECK_LIBRARY(cublaslt().cublasLtMatmulPreferenceSetAttribute(
                            preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &kWorkspace, sizeof(kWorkspace)),
                        "a preference for cuBLASLt");
-  // Values of a training step lie at multiples of 64 bytes (runtime/plan.cc), parameters and test operands at least 16;
-  // left to itself cuBLASLt takes 256 for granted.
-  constexpr uint32_t kAlignment = 16;
+  // Left to itself cuBLASLt takes 256 for granted.
   for (const auto attribute : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
                                CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
     DOPPEL_CHECK_LIBRARY(
-        cublaslt().cublasLtMatmulPreferenceSetAttribute(preference, attribute, &kAlignment, sizeof(kAlignment)),
+        cublaslt().cublasLtMatmulPreferenceSetAttribute(preference, attribute, &p.alignment, sizeof(p.alignment)),
         "a preference for cuBLASLt");
   std::array<cublasLtMatmulHeuristicResult_t, vendor::kMostAlgorithms> found{};
   int count = 0;
@@ -101,9 +101,22 @@ Product product_of(const Dense& dense, Pass pass) {
   return {false, true, dense.c, dense.k, dense.n, dense.type, DType::f32};
 }
 
-void multiply(void* d, const void* a, const void* b, const Dense& dense, Pass pass, void* workspace, Stream stream) {
-  const Plan& plan = plan_of(product_of(dense, pass));
-  const KernelChoice& choice = dense.kernels[pass];
+// Of fprop what cuBLASLt does alone: its sums are rounded to y at once, and buffers are whole allocations.
+Product bare_product(const Dense& dense) {
+  return {true, false, dense.k, dense.n, dense.c, dense.type, dense.type, 256};
+}
+
+std::vector<KernelChoice> choices_of(const Product& product) {
+  std::vector<KernelChoice> choices;
+  if (!vendor_libraries().cublaslt.problem.empty()) return choices;
+  const int count = int(plan_of(product).algorithms.size());
+  for (int number = 1; number <= count; ++number) choices.push_back({KernelKind::vendor, 1, number});
+  return choices;
+}
+
+void multiply(void* d, const void* a, const void* b, const Product& product, const KernelChoice& choice,
+              void* workspace, Stream stream) {
+  const Plan& plan = plan_of(product);
   const int number = choice.kernel == KernelKind::vendor && choice.algorithm != 0 ? choice.algorithm : 1;
   if (number < 1 || number > int(plan.algorithms.size()))
     throw std::invalid_argument("dense: cuBLASLt has no algorithm " + std::to_string(number) + " for this product");
@@ -112,6 +125,10 @@ void multiply(void* d, const void* a, const void* b, const Dense& dense, Pass pa
                                                  &zero, d, plan.d, d, plan.d, &plan.algorithms[size_t(number - 1)],
                                                  workspace, kWorkspace, vendor::cuda_stream(stream)),
                        "a product by cuBLASLt");
+}
+
+void multiply(void* d, const void* a, const void* b, const Dense& dense, Pass pass, void* workspace, Stream stream) {
+  multiply(d, a, b, product_of(dense, pass), dense.kernels[pass], workspace, stream);
 }
 
 size_t sums_bytes(const Dense& dense) {
@@ -128,11 +145,7 @@ DenseWorkspace dense_workspace(const Dense& dense, Stream) {
 }
 
 std::vector<KernelChoice> dense_choices(const Dense& dense, Pass pass, Stream) {
-  std::vector<KernelChoice> choices;
-  if (!vendor_libraries().cublaslt.problem.empty()) return choices;
-  const int count = int(plan_of(product_of(dense, pass)).algorithms.size());
-  for (int number = 1; number <= count; ++number) choices.push_back({KernelKind::vendor, 1, number});
-  return choices;
+  return choices_of(product_of(dense, pass));
 }
 
 // y [N,K] = x [N,C] w [K,C]^T; by columns: y [K,N] = w [C,K]^T x [C,N]. The sums stay fp32 until the bias is added.
@@ -143,6 +156,18 @@ void dense_fprop(void* y, const void* x, const void* w, const float* b, const De
   void* sums = dense.type == DType::bf16 ? parts.take(sums_bytes(dense)) : y;
   multiply(sums, w, x, dense, Pass::fprop, own, stream);
   finish(y, sums, b, {dense.n, 1, 1, dense.k, DType::f32, dense.type}, stream);
+}
+
+size_t dense_product_workspace() {
+  return kWorkspace;
+}
+
+std::vector<KernelChoice> dense_product_choices(const Dense& dense) {
+  return choices_of(bare_product(dense));
+}
+
+void dense_product(void* y, const void* x, const void* w, const Dense& dense, void* workspace, Stream stream) {
+  multiply(y, w, x, bare_product(dense), dense.kernels.fprop, workspace, stream);
 }
 
 // dx [C,N] = w [C,K] dy [K,N]

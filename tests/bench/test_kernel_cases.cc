@@ -5,6 +5,7 @@
 #include <map>
 
 #include "bench/card.h"
+#include "bench/peak.h"
 #include "runtime/kernel_cache.h"
 
 using namespace doppel;
@@ -59,4 +60,34 @@ TEST_CASE("bench kernels: a layer by what is taken by itself, or by all that can
   CHECK_FALSE(all.contains("picture dgrad"));
   CHECK(by_itself.at("picture backward epilogue") == std::vector<std::string>{""});
   CHECK_FALSE(all.contains("picture backward epilogue"));
+}
+
+TEST_CASE("bench kernels: the peak is the fastest product's and the copy's, and says whose", "[bench][emulator]") {
+  use_device(Device::emulator);
+  double flops = 0, bytes = 0;
+  std::vector<std::string> choices;
+  std::string fastest;
+  const Peak peak = measured_peak(0.001, [&](const KernelCase& c, double t) {
+    REQUIRE(t > 0);
+    if (c.kernel == "copy") {
+      bytes = c.bytes / t;
+      return;
+    }
+    CHECK(c.kernel == "product");
+    CHECK(c.by == "doppel");
+    CHECK(c.flops == 2.0 * 64 * 64 * 64);
+    CHECK(c.bytes == 2.0 * 3 * 64 * 64);
+    choices.push_back(c.choice);
+    if (c.flops / t > flops) fastest = c.choice;
+    flops = std::max(flops, c.flops / t);
+  });
+  // Without a library each of our kernels has its turn.
+  std::vector<std::string> all;
+  for (const KernelChoice& choice : dense_choices({64, 64, 64, DType::bf16}, Pass::fprop, kEmulator))
+    all.push_back(to_string(choice));
+  CHECK(choices == all);
+  CHECK(all.size() > 1);
+  CHECK(peak.flops == flops);
+  CHECK(peak.bytes == bytes);
+  CHECK(peak.by == "doppel, with bias, " + fastest + "; without cuBLASLt");
 }

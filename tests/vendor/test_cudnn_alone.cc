@@ -40,6 +40,7 @@ TEST_CASE("vendor without cuBLASLt: convolutions have choices and run", "[vendor
 TEST_CASE("vendor without cuBLASLt: dense layers have no choice, and none is taken", "[vendor]") {
   const Dense dense{3, 10, 6, DType::f32};
   for (const Pass pass : kPasses) CHECK(on_vendor::dense_choices(dense, pass, kStream).empty());
+  CHECK(on_vendor::dense_product_choices(dense).empty());
   const Buffer x(DType::f32, uniform(1, 30)), w(DType::f32, uniform(2, 60));
   Buffer b(DType::f32, uniform(3, 6)), y(DType::f32, 18),
       workspace(DType::u8, int64_t(on_vendor::dense_workspace(dense, kStream).fprop));

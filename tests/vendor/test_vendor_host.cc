@@ -235,6 +235,7 @@ TEST_CASE("vendor: dense layers agree with the reference, by each of cuBLASLt's 
       Buffer got_y(type, 18), got_dx(type, 30), got_dw(DType::f32, 60), got_db(DType::f32, 6);
       on_vendor::dense_fprop(got_y.data(), x.data(), w.data(), b.f32(), dense, workspace.data(), kStream);
       CHECK(last_product().algorithm == number);
+      CHECK(last_product().alignment == 16);
       on_vendor::dense_dgrad(got_dx.data(), dy.data(), w.data(), dense, workspace.data(), kStream);
       CHECK(last_product().algorithm == number);
       on_vendor::dense_wgrad(got_dw.f32(), got_db.f32(), x.data(), dy.data(), dense, workspace.data(), kStream);
@@ -251,6 +252,43 @@ TEST_CASE("vendor: dense layers agree with the reference, by each of cuBLASLt's 
     Buffer y_unused(type, 18), workspace(DType::u8, int64_t(on_vendor::dense_workspace(shape, kStream).fprop));
     CHECK_THROWS_AS(
         on_vendor::dense_fprop(y_unused.data(), x.data(), w.data(), b.f32(), unknown, workspace.data(), kStream),
+        std::invalid_argument);
+  }
+}
+
+TEST_CASE("vendor: the bare product is rounded once, with nothing before or after it", "[vendor]") {
+  for (const DType type : {DType::f32, DType::bf16}) {
+    const Dense shape{3, 10, 6, type};
+    // Whole allocations begin where cuBLASLt likes them; the tests' buffers do not.
+    const auto aligned = [](Buffer& b) {
+      return static_cast<char*>(b.data()) + (256 - reinterpret_cast<uintptr_t>(b.data()) % 256) % 256;
+    };
+    const size_t element = size_of(type);
+    Buffer x_room(DType::u8, 1024), w_room(DType::u8, 1024), y_room(DType::u8, 1024),
+        workspace(DType::u8, int64_t(on_vendor::dense_product_workspace()));
+    const Buffer x(type, uniform(1, 30)), w(type, uniform(3, 60));
+    std::memcpy(aligned(x_room), x.data(), 30 * element);
+    std::memcpy(aligned(w_room), w.data(), 60 * element);
+    const Doubles want = reference::dense_y(shape, x.values(), w.values(), Doubles(6));
+    const std::vector<KernelChoice> all = on_vendor::dense_product_choices(shape);
+    REQUIRE(all == on_vendor::dense_choices(shape, Pass::fprop, kStream));
+    constexpr int kNumbers[] = {10, 12, 13};
+    for (const KernelChoice& choice : all) {
+      Dense dense = shape;
+      dense.kernels.fprop = choice;
+      on_vendor::dense_product(aligned(y_room), aligned(x_room), aligned(w_room), dense, workspace.data(), kStream);
+      CHECK(last_product().algorithm == kNumbers[choice.algorithm - 1]);
+      CHECK(last_product().workspace == on_vendor::dense_product_workspace());
+      CHECK(last_product().alignment == 256);
+      CHECK(workspace.guards_intact());
+      Buffer y(type, 18);
+      std::memcpy(y.data(), aligned(y_room), 18 * element);
+      CHECK(mismatch(y, want, sum(rounded(want, type), Doubles(18, 16 * kRound))) == "");
+    }
+    Dense unknown = shape;
+    unknown.kernels.fprop = {KernelKind::vendor, 1, 4};
+    CHECK_THROWS_AS(
+        on_vendor::dense_product(aligned(y_room), aligned(x_room), aligned(w_room), unknown, workspace.data(), kStream),
         std::invalid_argument);
   }
 }

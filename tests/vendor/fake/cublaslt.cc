@@ -1,6 +1,8 @@
 // The fake cuBLASLt: three algorithms for each product.
 #include <cublasLt.h>
 
+#include <algorithm>
+
 #include "vendor/fake/fake.h"
 
 using doppel::DType;
@@ -15,6 +17,10 @@ struct Matrix {
 };
 struct Operation {
   bool transposed[2] = {};
+};
+struct Preference {
+  size_t workspace = 0;
+  uint32_t alignment[4] = {256, 256, 256, 256};  // of a, b, c, d
 };
 
 template <typename T>
@@ -58,7 +64,7 @@ cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDa
   return uint64_t(ld) == rows ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
 }
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t* preference) {
-  *preference = reinterpret_cast<cublasLtMatmulPreference_t>(make<size_t>());
+  *preference = reinterpret_cast<cublasLtMatmulPreference_t>(make<Preference>());
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t) {
@@ -67,13 +73,15 @@ cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t) {
 cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t preference,
                                                     cublasLtMatmulPreferenceAttributes_t attribute, const void* value,
                                                     size_t bytes) {
-  // Nobody multiplies by vectors here: any alignment will do.
+  Preference& p = hidden<Preference>(preference);
   if (attribute >= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES &&
-      attribute <= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES && bytes == sizeof(uint32_t))
+      attribute <= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES && bytes == sizeof(uint32_t)) {
+    std::memcpy(&p.alignment[attribute - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES], value, bytes);
     return CUBLAS_STATUS_SUCCESS;
+  }
   if (attribute != CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES || bytes != sizeof(size_t))
     return CUBLAS_STATUS_INVALID_VALUE;
-  std::memcpy(preference, value, bytes);
+  std::memcpy(&p.workspace, value, bytes);
   return CUBLAS_STATUS_SUCCESS;
 }
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t, cublasLtMatrixLayout_t,
@@ -86,7 +94,9 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
     cublasLtMatmulHeuristicResult_t& f = found[(*count)++];
     f = {};
     f.algo.data[0] = number;
-    f.workspaceSize = hidden<size_t>(preference);
+    const Preference& p = hidden<Preference>(preference);
+    f.algo.data[1] = *std::max_element(std::begin(p.alignment), std::end(p.alignment));
+    f.workspaceSize = p.workspace;
     f.state = number == 11 ? CUBLAS_STATUS_NOT_SUPPORTED : CUBLAS_STATUS_SUCCESS;
   }
   return CUBLAS_STATUS_SUCCESS;
@@ -100,10 +110,13 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t operation, 
   const Matrix &am = hidden<Matrix>(al), &bm = hidden<Matrix>(bl), &dm = hidden<Matrix>(dl);
   const uint64_t m = op.transposed[0] ? am.columns : am.rows, k = op.transposed[0] ? am.rows : am.columns,
                  n = op.transposed[1] ? bm.rows : bm.columns, k_of_b = op.transposed[1] ? bm.columns : bm.rows;
+  const uint64_t alignment = algorithm->data[1];
+  const auto misaligned = [&](const void* p) { return reinterpret_cast<uintptr_t>(p) % alignment != 0; };
+  if (misaligned(a) || misaligned(b) || misaligned(d)) return CUBLAS_STATUS_INVALID_VALUE;
   if (m != dm.rows || n != dm.columns || k != k_of_b || c != d || cl != dl || !workspace ||
       *static_cast<const float*>(alpha) != 1 || *static_cast<const float*>(beta) != 0)
     return CUBLAS_STATUS_INVALID_VALUE;
-  last_call = {int(algorithm->data[0]), bytes, -1};
+  last_call = {int(algorithm->data[0]), bytes, -1, uint32_t(alignment)};
   std::memset(workspace, 0xFF, bytes);
   for (uint64_t i = 0; i < m; ++i)
     for (uint64_t j = 0; j < n; ++j) {

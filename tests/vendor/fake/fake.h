@@ -18,7 +18,8 @@ constexpr size_t kCudnnVersion = 90001, kCublasLtVersion = 130001;
 struct Call {
   int algorithm = -1;
   size_t workspace = 0;
-  int math = -1;  // cudnnMathType_t
+  int math = -1;           // cudnnMathType_t
+  uint32_t alignment = 0;  // bytes that cuBLASLt was promised
 };
 
 // In the test's program: whether the card that there is not has failed.
