@@ -169,8 +169,8 @@ without_wgmma() {
 }
 if [ $rehearse ]; then
   small=(--device $device --arch lite --precision bf16 --batch 1)
-  bench bench_step 150 bench_step "${small[@]}" --seconds 0.001 --profile --kernel-cache "$state/kernels.json"
-  peer peers_lite 150 --device cpu --arch lite --precision fp32 --batch 1 --rounds 1 --seconds 0.1
+  bench bench_step 300 bench_step "${small[@]}" --seconds 0.001 --profile --kernel-cache "$state/kernels.json"
+  peer peers_lite 300 --device cpu --arch lite --precision fp32 --batch 1 --rounds 1 --seconds 0.1
   bench bench_choices 60 bench_kernels "${small[@]}" --choices --only "decoder.out wgrad"
   without_wgmma bench bench_choices 60 bench_kernels "${small[@]}" --choices --only "decoder.out wgrad"
   bench bench_kernels 60 bench_kernels "${small[@]}" --only elements
