@@ -184,6 +184,8 @@ TEST_CASE("a prediction of fp32 arithmetic, at numbers worked out by hand", "[ro
   // Three parts: partial results of all elements, written, read, and a second kernel.
   const Prediction split = predict({"layer", Pass::fprop, conv, 1e6}, {KernelKind::simt, 3}, card, resources);
   CHECK(split.blocks == 600);
+  CHECK(split.cache_bytes == Approx(p.cache_bytes));
+  CHECK(split.products == Approx(6 * 2.0 * 64 * 64 * 192 / 256 * 1e-9));  // enough warps now
   CHECK(split.bytes - p.bytes == Approx(2 * 3 * 4.0 * 12800 * 64));
   // The same on the first multiprocessors with 64 lanes: half as fast, and then the lanes are what is lacking.
   Card a100 = card;
