@@ -6,7 +6,7 @@
 #include <sstream>
 #include <stdexcept>
 
-#include "bench/layers.h"
+#include "bench/roofline_launches.h"
 #include "bench/roofline_tiles.h"
 #include "bench/step_floor.h"
 #include "kernels/conv2d_wgmma_plan.h"
@@ -16,22 +16,6 @@
 namespace doppel::bench {
 namespace {
 
-// ---- assumptions ----------------------------------------------------------------------------------------------------
-
-// Of the data sheet's operations, while all is at hand. Hopper: mma.sync reaches about 65 %, wgmma about 86 %
-// (published); no kernel is taken to go faster than a library's product. Elsewhere mma.sync is all there is.
-constexpr double kMmaShareOnHopper = 0.65, kWgmmaShare = 0.86;
-// Gathering kernels of the first and the last layer: counting the instructions that the sums wait for (docs/kernels/
-// sass.md) leaves tensor cores idle nine times of ten. A guess.
-constexpr double kEndsShare = 0.1;
-// Kernels without tensor cores: half of what fp32 arithmetic could do, itself a sixteenth of the tensor cores' rate.
-constexpr double kSimtShare = 0.5 / 16;
-// Two warps for each of the four schedulers hide the latency of products; below, the rate falls in proportion.
-constexpr int kWarpsForFullRate = 8;
-// Steps of 32 products that a block needs to fill its pipeline and to store (as in kernels/conv2d_mma_plan.h).
-constexpr double kStartSteps = 4;
-// From the end of a kernel in a graph to the beginning of the next.
-constexpr double kLaunch = 2e-6;
 // CUDA keeps this of each block's shared memory; registers are given to warps in units of 256.
 constexpr int kReservedShared = 1024, kRegisterUnit = 256;
 constexpr int kWarp = 32;
@@ -49,11 +33,82 @@ Resources find(const ResourceTable& table, KernelKind kernel, Pass pass, const s
   return {};
 }
 
+// The same of "conv2d_simt: gather_kernel<float, true>".
+Resources find(const ResourceTable& table, const std::string& function, int sm) {
+  const std::string end = ": " + function;
+  for (const auto& [key, resources] : table)
+    if (key.second == sm && key.first.starts_with("conv2d_") && key.first.ends_with(end)) return resources;
+  return {};
+}
+
 double result_elements(const LayerPass& p) {
   const Conv2d& v = p.conv;
   return double(v.groups) * double(p.pass == Pass::fprop   ? v.out_elements()
                                    : p.pass == Pass::dgrad ? v.in_elements()
                                                            : v.weights());
+}
+
+// What the blocks of a kernel do, however it came to be known.
+struct Load {
+  std::string function;
+  int64_t blocks = 0;
+  int threads = 0, shared = 0;  // of a block; dynamic bytes
+  Resources resources;
+  double rate = 0;                           // operations a second of all multiprocessors while all is at hand
+  double flops = 0, start_flops = 0;         // of a block; what filling and emptying its pipeline is worth
+  double instructions = 0, cache_bytes = 0;  // of a warp; of a block
+  double partials = 0;                       // bytes of partial results in memory
+  int kernels_behind = 0;                    // that make the result of them
+};
+
+Load tiled(const LayerPass& pass, const KernelChoice& kernel, const KernelTile& tile, const Card& card,
+           const ResourceTable& resources) {
+  const MmaProduct product = mma_product(pass.conv, pass.pass);
+  const int64_t steps = ceil_of(product.steps * kMmaStep, tile.step);  // of a whole sum
+  Load load;
+  load.blocks = int64_t(ceil_of(product.m, tile.m)) * ceil_of(product.n, tile.n) * product.products * kernel.splits;
+  load.threads = tile.threads;
+  load.shared = tile.shared;
+  load.resources = find(resources, kernel.kernel, pass.pass, tile.name, card.sm);
+  const double share = is_wgmma(kernel.kernel) ? kWgmmaShare : card.sm == 90 ? kMmaShareOnHopper : kProductShare;
+  load.rate = std::min(share * card.nominal, card.products);
+  const double tile_flops = 2.0 * tile.m * tile.n, depth = double(steps) * tile.step / kernel.splits;
+  load.flops = tile_flops * depth;
+  load.start_flops = tile_flops * kStartSteps * kMmaStep;
+  load.cache_bytes = depth * (tile.m + tile.n) * double(size_of(pass.conv.type));
+  if (kernel.splits > 1) {
+    load.partials = 4.0 * kernel.splits * result_elements(pass);
+    load.kernels_behind = 1;
+  }
+  return load;
+}
+
+Load listed(const LayerPass& pass, const KernelChoice& kernel, const Card& card, const ResourceTable& resources) {
+  const std::vector<KernelLaunch> launches = launches_of(pass.conv, pass.pass, kernel);
+  const KernelLaunch& first = launches.front();
+  const KernelWork work = work_of(pass.conv, pass.pass, kernel, first);
+  Load load;
+  load.function = first.kernel;
+  load.blocks = first.blocks;
+  load.threads = first.threads;
+  load.shared = first.shared;
+  load.resources = find(resources, first.kernel, card.sm);
+  const double mma = (card.sm == 90 ? kMmaShareOnHopper : kProductShare) * card.nominal;
+  load.rate = work.tensor_cores ? mma : card.fp32;
+  load.flops = work.flops;
+  load.instructions = work.instructions;
+  load.cache_bytes = work.cache_bytes;
+  load.kernels_behind = int(launches.size()) - 1;
+  if (load.kernels_behind > 0) {
+    Conv2d conv = pass.conv;
+    conv.kernels[pass.pass] = kernel;
+    if (conv.groups > 1 && conv.weight_stride == 0) conv.weight_stride = conv.weights(), conv.bias_stride = conv.k;
+    const ConvWorkspace bytes = conv2d_workspace(conv, {}, {Device::emulator, nullptr, {}});
+    load.partials = double(pass.pass == Pass::fprop   ? bytes.fprop
+                           : pass.pass == Pass::dgrad ? bytes.dgrad
+                                                      : bytes.wgrad);
+  }
+  return load;
 }
 
 }  // namespace
@@ -67,18 +122,22 @@ const Card* find_card(const std::string& name) {
 Multiprocessor multiprocessor_of(int sm) {
   switch (sm) {
     case 80:
-      return {2048, 32, 164 << 10};
+      return {2048, 32, 164 << 10, 64};
     case 86:
-      return {1536, 16, 100 << 10};
+      return {1536, 16, 100 << 10, 128};
     case 89:
-      return {1536, 24, 100 << 10};
+      return {1536, 24, 100 << 10, 128};
     case 90:
-      return {2048, 32, 228 << 10};
+      return {2048, 32, 228 << 10, 128};
     case 120:
-      return {1536, 24, 100 << 10};
+      return {1536, 24, 100 << 10, 128};
     default:
       throw std::invalid_argument("no figures of a multiprocessor of sm_" + std::to_string(sm));
   }
+}
+
+double clock_of(const Card& card) {
+  return card.fp32 / (2.0 * card.multiprocessors * multiprocessor_of(card.sm).lanes);
 }
 
 ResourceTable read_resources(const std::string& path) {
@@ -126,47 +185,56 @@ std::vector<LayerPass> layer_passes(const Graph& graph) {
   return all;
 }
 
+std::vector<LayerPass> layer_passes(const Layers& layers) {
+  std::vector<LayerPass> all;
+  const auto add = [&](const std::string& name, const Conv2d& v, bool dgrad) {
+    for (const Pass pass : kPasses)
+      if (dgrad || pass != Pass::dgrad) all.push_back({name, pass, v, pass_bytes(v, pass)});
+  };
+  for (const ConvLayer& layer : layers.convs) add(layer.name, layer.conv, layer.dgrad);
+  for (const DenseLayer& layer : layers.denses) add(layer.name, conv_of(layer.dense), true);
+  return all;
+}
+
 Prediction predict(const LayerPass& pass, const KernelChoice& kernel, const Card& card,
                    const ResourceTable& resources) {
   Prediction p;
   p.kernel = kernel;
   p.flops = pass.conv.flops();
   p.bytes = pass.bytes;
-  p.floor = std::max(p.flops / card.products, p.bytes / card.bytes);
-  const double partials = kernel.splits > 1 ? 4.0 * kernel.splits * result_elements(pass) : 0;
-  p.memory = (p.bytes + partials) / card.bytes;
-  if (const auto tile = kernel_tile(kernel.kernel)) {
-    const MmaProduct product = mma_product(pass.conv, pass.pass);
-    const int64_t steps = ceil_of(product.steps * kMmaStep, tile->step);  // of a whole sum
-    const Resources r = find(resources, kernel.kernel, pass.pass, tile->name, card.sm);
-    p.threads = tile->threads;
-    p.registers = r.registers;
-    p.shared = tile->shared + r.static_shared;
-    p.resident = occupancy(multiprocessor_of(card.sm), p.threads, p.registers, p.shared);
-    p.blocks = int64_t(ceil_of(product.m, tile->m)) * ceil_of(product.n, tile->n) * product.products * kernel.splits;
-    p.waves = ceil_of(p.blocks, int64_t(card.multiprocessors) * p.resident.blocks);
-    p.wave_efficiency = double(p.blocks) / (double(p.waves) * card.multiprocessors * p.resident.blocks);
+  p.floor = std::max(p.flops / (pass.conv.type == DType::bf16 ? card.products : card.fp32), p.bytes / card.bytes);
+  const auto tile = kernel_tile(kernel.kernel);
+  Load load = tile ? tiled(pass, kernel, *tile, card, resources) : listed(pass, kernel, card, resources);
+  p.function = load.function;
+  p.threads = load.threads;
+  p.registers = load.resources.registers;
+  p.shared = load.shared + load.resources.static_shared;
+  p.resident = occupancy(multiprocessor_of(card.sm), p.threads, p.registers, p.shared);
+  p.blocks = load.blocks;
+  const int64_t places = int64_t(card.multiprocessors) * p.resident.blocks;
+  p.waves = ceil_of(p.blocks, places);
+  p.wave_efficiency = double(p.blocks) / (double(p.waves) * double(places));
 
-    const int on_one = ceil_of(p.blocks, card.multiprocessors);  // blocks that the busiest multiprocessor runs
-    const int warps = std::min(on_one, p.resident.blocks) * ceil_of(p.threads, kWarp);
-    const double share = is_wgmma(kernel.kernel) ? kWgmmaShare : card.sm == 90 ? kMmaShareOnHopper : kProductShare;
-    const double rate = std::min(share * card.nominal, card.products) / card.multiprocessors *
-                        std::min(1.0, double(warps) / kWarpsForFullRate);
-    const double tile_flops = 2.0 * tile->m * tile->n, depth = double(steps) * tile->step / kernel.splits;
-    const double start = p.waves * std::min(on_one, p.resident.blocks) * kStartSteps * kMmaStep;
-    p.tensor = tile_flops * (on_one * depth + start) / rate;
-    p.cache_bytes = double(p.blocks) * depth * (tile->m + tile->n) * double(size_of(pass.conv.type));
-    p.cache = p.cache_bytes / card.cache;
-  } else {
-    const double share = kernel.kernel == KernelKind::ends ? kEndsShare : kSimtShare;
-    p.tensor = p.flops / (share * card.nominal);
-  }
-  p.seconds = std::max({p.tensor, p.memory, p.cache});
-  p.bound = p.seconds == p.tensor ? "products" : p.seconds == p.memory ? "memory" : "cache";
+  // The busiest multiprocessor decides.
+  const int on_one = ceil_of(p.blocks, card.multiprocessors), warps_of_block = ceil_of(p.threads, kWarp);
+  const int together = std::min(on_one, p.resident.blocks);
+  const double busy = std::min(1.0, double(together * warps_of_block) / kWarpsForFullRate);
+  const double start = double(p.waves) * together * load.start_flops;
+  p.products = (on_one * load.flops + start) / (load.rate / card.multiprocessors * busy);
+  p.issue = on_one * warps_of_block * load.instructions / (kSchedulers * kIssueShare * clock_of(card) * busy);
+  p.cache_bytes = double(p.blocks) * load.cache_bytes;
+  p.cache = p.cache_bytes / card.cache;
+  p.memory = (p.bytes + load.partials) / card.bytes;
+  p.seconds = std::max({p.products, p.memory, p.cache, p.issue});
+  p.bound = p.seconds == p.products ? "products"
+            : p.seconds == p.memory ? "memory"
+            : p.seconds == p.cache  ? "cache"
+                                    : "instructions";
   p.seconds += kLaunch;
-  // The second kernel of a split sum reads the parts again and writes the result.
-  if (partials > 0) p.seconds += (partials + 4 * result_elements(pass)) / card.bytes + kLaunch;
-  p.bytes += 2 * partials;
+  // The kernels behind the first read its partial results again and write the result.
+  if (load.partials > 0)
+    p.seconds += (load.partials + 4 * result_elements(pass)) / card.bytes + kLaunch * load.kernels_behind;
+  p.bytes += 2 * load.partials;
   return p;
 }
 

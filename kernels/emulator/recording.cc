@@ -31,6 +31,7 @@ bool recorded(const std::function<void()>& work) {
 
 bool recorded(const Launch& launch, const std::function<std::shared_ptr<void>()>& copy_call) {
   if (!current) return false;
+  current->launches_.push_back({launch.kernel, launch.grid, launch.block, launch.shared});
   // Pointers lie on the caller's stack, as the arguments do.
   const std::vector<Pointer> pointers(launch.pointers, launch.pointers + launch.pointer_count);
   return recorded([launch, pointers, call = copy_call()] {

@@ -5,11 +5,19 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "kernels/emulator/execute.h"
 
 namespace doppel::emulator {
+
+// What a launch asked for.
+struct RecordedLaunch {
+  std::string kernel;  // as DOPPEL_KERNEL names it: "gather_kernel<T, Forward>"
+  dim3 grid, block;
+  size_t shared;  // bytes of dynamic shared memory
+};
 
 class Recording {
  public:
@@ -17,10 +25,14 @@ class Recording {
   explicit Recording(const std::function<void()>& body);
   // Does it all, in order. Not while another graph is recorded: std::logic_error.
   void launch() const;
+  // Its launches, in order, without the copies between them.
+  const std::vector<RecordedLaunch>& launches() const { return launches_; }
 
  private:
   friend bool recorded(const std::function<void()>& work);
+  friend bool recorded(const Launch& launch, const std::function<std::shared_ptr<void>()>& copy_call);
   std::vector<std::function<void()>> work_;
+  std::vector<RecordedLaunch> launches_;
 };
 
 // Whether this thread records now. If so, `work` has been kept for later.

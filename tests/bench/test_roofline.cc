@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "bench/roofline.h"
+#include "bench/roofline_launches.h"
 #include "nn/training_step.h"
 
 namespace doppel::bench {
@@ -56,7 +57,7 @@ TEST_CASE("the products of a step are all there, each once", "[roofline]") {
 }
 
 TEST_CASE("a prediction's arithmetic, at numbers worked out by hand", "[roofline]") {
-  const Card card{"made up", 80, 100, 250e12, 200e12, 2e12, 4e12};
+  const Card card{"made up", 80, 100, 250e12, 200e12, 2e12, 4e12, 20e12};
   // 12800 pixels by 1024 channels are 100 x 8 tiles of 128 x 128; the sum is 9 taps of 8 steps of 32.
   const Conv2d conv{50, 16, 16, 256, 1024, 3, 3, 1, 1, 1, 1, 1, DType::bf16, DType::bf16};
   const LayerPass pass{"layer", Pass::fprop, conv, 1e6};
@@ -75,9 +76,10 @@ TEST_CASE("a prediction's arithmetic, at numbers worked out by hand", "[roofline
   CHECK(p.cache == Approx(p.cache_bytes / 4e12));
   CHECK(p.memory == Approx(1e6 / 2e12));
   // Every multiprocessor runs 8 tiles, and four times fills and empties the pipeline of two blocks.
-  CHECK(p.tensor == Approx(2.0 * 128 * 128 * (8 * 2304 + 4 * 2 * 4 * 32) / (200e12 / 100)));
+  CHECK(p.products == Approx(2.0 * 128 * 128 * (8 * 2304 + 4 * 2 * 4 * 32) / (200e12 / 100)));
   CHECK(std::string(p.bound) == "products");
-  CHECK(p.seconds > p.tensor);
+  CHECK(p.seconds > p.products);
+  CHECK(p.issue == 0);
 
   // Two parts: twice the blocks, and partial results that are written and read.
   const Prediction split = predict(pass, {KernelKind::mma_128x128, 2}, card, resources);
@@ -85,6 +87,136 @@ TEST_CASE("a prediction's arithmetic, at numbers worked out by hand", "[roofline
   CHECK(split.cache_bytes == Approx(p.cache_bytes));
   CHECK(split.bytes - p.bytes == Approx(2 * 2 * 4.0 * 12800 * 1024));
   CHECK(split.seconds > p.seconds);
+}
+
+// 64 pictures of 64 x 64 pixels, 3 channels to 128, 5x5 / 2: a first layer. The last one: 64 channels to 3, 5x5.
+Conv2d first_layer() {
+  Conv2d v{64, 64, 64, 3, 128, 5, 5, 2, 1, 1, 2, 2, DType::bf16, DType::bf16};
+  return v;
+}
+Conv2d last_layer() {
+  Conv2d v{64, 64, 64, 64, 3, 5, 5, 1, 2, 2, 2, 2, DType::bf16, DType::f32};
+  v.groups = 2;
+  return v;
+}
+
+TEST_CASE("what the launchers of the ends and of fp32 arithmetic launch", "[roofline]") {
+  const KernelChoice ends{KernelKind::ends, 1};
+  const auto launched = [](const Conv2d& v, Pass pass, const KernelChoice& kernel) {
+    return launches_of(v, pass, kernel).front();
+  };
+  // 64 x 32 x 32 pixels in blocks of 128, 128 channels in blocks of 64; 128 + 64 rows of 80 + 8 elements.
+  const KernelLaunch fprop = launched(first_layer(), Pass::fprop, ends);
+  CHECK(fprop.kernel == "few_inputs_fprop_kernel");
+  CHECK(fprop.blocks == 512 * 2);
+  CHECK(fprop.threads == 128);
+  CHECK(fprop.shared == 192 * 88 * 2);
+  // 1024 chunks of 64 pixels: 256 parts, of two tiles of channels.
+  const std::vector<KernelLaunch> wgrad = launches_of(first_layer(), Pass::wgrad, ends);
+  REQUIRE(wgrad.size() == 2);
+  CHECK(wgrad[0].kernel == "few_inputs_wgrad_kernel");
+  CHECK(wgrad[0].blocks == 256 * 2);
+  CHECK(wgrad[0].shared == 64 * 88 * 2);
+  // 8 x 16 outputs a block; 256 + 80 rows of 64 + 8 elements, or 240 pixels' 81 products of 4 bytes: the larger.
+  const KernelLaunch out = launched(last_layer(), Pass::fprop, ends);
+  CHECK(out.kernel == "products_kernel");
+  CHECK(out.blocks == 2 * 64 * 8 * 4);
+  CHECK(out.threads == 256);
+  CHECK(out.shared == 240 * 81 * 4);
+  // The other two as the mirror's: from 3 channels to 64.
+  CHECK(launched(last_layer(), Pass::dgrad, ends).kernel == "few_inputs_fprop_kernel");
+  CHECK(launched(last_layer(), Pass::dgrad, ends).blocks == 2 * 64 * 64 * 64 / 128);
+  CHECK(launches_of(last_layer(), Pass::wgrad, ends).size() == 3);  // parts, their sum, and that turned over
+
+  Conv2d fp32 = last_layer();
+  fp32.type = DType::f32;
+  CHECK(launched(fp32, Pass::fprop, ends).kernel == "few_outputs_kernel<float, 5>");
+  CHECK(launched(fp32, Pass::fprop, {KernelKind::simt, 2}).kernel == "gather_kernel<float, true>");
+  CHECK(launched(fp32, Pass::dgrad, {KernelKind::simt, 1}).kernel == "gather_kernel<float, false>");
+  CHECK(launched(last_layer(), Pass::wgrad, {KernelKind::simt, 1}).kernel == "wgrad_kernel<Bf16>");
+}
+
+TEST_CASE("no launched kernel computes less than its layer", "[roofline]") {
+  for (const DType type : {DType::bf16, DType::f32})
+    for (const LayerPass& pass : layer_passes(df_ud256(8, type)))
+      for (const Prediction& p : predictions(pass, *find_card("h200"), {})) {
+        if (p.function.empty()) continue;
+        INFO(pass.layer << ", " << name_of(pass.pass) << ", " << p.function << ", " << p.kernel.splits);
+        const KernelLaunch launch = launches_of(pass.conv, pass.pass, p.kernel).front();
+        const KernelWork work = work_of(pass.conv, pass.pass, p.kernel, launch);
+        // Padding makes it more. A dgrad with stride 2 has no taps between the pixels, as flops() has none.
+        CHECK(double(p.blocks) * work.flops >= p.flops * (1 - 1e-9));
+        CHECK(work.instructions > 0);
+        CHECK(p.resident.blocks > 0);
+        CHECK(p.waves >= 1);
+        CHECK(p.wave_efficiency <= 1 + 1e-12);
+        CHECK(p.seconds > p.floor);
+      }
+}
+
+TEST_CASE("a prediction of fp32 arithmetic, at numbers worked out by hand", "[roofline]") {
+  const Card card{"made up", 90, 100, 250e12, 200e12, 2e12, 4e12, 25.6e12};  // 100 x 128 lanes at 1 GHz
+  CHECK(clock_of(card) == Approx(1e9));
+  CHECK(clock_of(*find_card("a100")) == Approx(1.41e9).epsilon(5e-3));
+  CHECK(clock_of(*find_card("h200")) == Approx(1.98e9).epsilon(5e-3));
+  CHECK(clock_of(*find_card("rtx4090")) == Approx(2.52e9).epsilon(5e-3));
+  // 12800 pixels by 64 channels are 200 tiles of 64 x 64: two on a multiprocessor, 4 warps. The sum is 3 rows of 192
+  // elements, 36 steps of 16.
+  const Conv2d conv{50, 16, 16, 64, 64, 3, 3, 1, 1, 1, 1, 1, DType::f32, DType::f32};
+  ResourceTable resources;
+  resources[{"conv2d_simt: gather_kernel<float, true>", 90}] = {168, 18432};
+  const Prediction p = predict({"layer", Pass::fprop, conv, 1e6}, {KernelKind::simt, 1}, card, resources);
+  CHECK(p.function == "gather_kernel<float, true>");
+  CHECK(p.blocks == 200);
+  CHECK(p.threads == 64);
+  CHECK(p.registers == 168);
+  CHECK(p.shared == 18432);
+  CHECK(p.resident.blocks == 6);
+  CHECK(std::string(p.resident.limit) == "registers");
+  CHECK(p.waves == 1);
+  CHECK(p.floor == Approx(p.flops / 25.6e12));
+  // 2 x 64 x 64 x 576 operations of each tile by 256 a cycle, and half as many warps as keep the lanes busy.
+  CHECK(p.products == Approx(2 * 2.0 * 64 * 64 * 576 / 256 / 0.5 * 1e-9));
+  CHECK(p.cache_bytes == Approx(200.0 * 576 * 128 * 4));
+  // 1024 multiplications of a step and a half as many instructions beside them, on four schedulers.
+  CHECK(p.issue == Approx(4 * 36 * 1536 / (4 * 0.8) / 0.5 * 1e-9));
+  CHECK(std::string(p.bound) == "instructions");
+  // Three parts: partial results of all elements, written, read, and a second kernel.
+  const Prediction split = predict({"layer", Pass::fprop, conv, 1e6}, {KernelKind::simt, 3}, card, resources);
+  CHECK(split.blocks == 600);
+  CHECK(split.cache_bytes == Approx(p.cache_bytes));
+  CHECK(split.products == Approx(6 * 2.0 * 64 * 64 * 192 / 256 * 1e-9));  // enough warps now
+  CHECK(split.bytes - p.bytes == Approx(2 * 3 * 4.0 * 12800 * 64));
+  // The same on the first multiprocessors with 64 lanes: half as fast, and then the lanes are what is lacking.
+  Card a100 = card;
+  a100.sm = 80, a100.fp32 = 12.8e12;
+  CHECK(std::string(predict({"layer", Pass::fprop, conv, 1e6}, {KernelKind::simt, 1}, a100, {}).bound) == "products");
+}
+
+TEST_CASE("the instructions of the ends are those of their loops", "[roofline]") {
+  const KernelChoice ends{KernelKind::ends, 1};
+  const auto instructions = [&](const Conv2d& v, Pass pass) {
+    return work_of(v, pass, ends, launches_of(v, pass, ends).front()).instructions;
+  };
+  // Five filter rows of 15 elements, 40 weights of a thread, depth 80, 32 pairs.
+  CHECK(instructions(first_layer(), Pass::fprop) == Approx(5 * (50 + 8 * 15) + 40 * 41 + 5 * 67 + 32 * 60));
+  // The mirror's weights cost more, and all else is the same.
+  CHECK(instructions(last_layer(), Pass::dgrad) == Approx(5 * (50 + 8 * 15) + 40 * 73 + 5 * 67 + 32 * 60));
+  // 10.5 vectors of a thread, and one and a half outputs.
+  CHECK(instructions(last_layer(), Pass::fprop) == Approx(10.5 * 78 + 264 + 80 * 1.5 + 1.5 * (5 * 55 + 100)));
+  const Prediction p = predict({"layer", Pass::dgrad, last_layer(), 1e6}, ends, *find_card("h200"), {});
+  CHECK(std::string(p.bound) == "instructions");
+  CHECK_THROWS_AS(work_of(first_layer(), Pass::fprop, ends, {"no such kernel", 1, 1, 0}), std::invalid_argument);
+}
+
+TEST_CASE("the DF network's products are all there", "[roofline]") {
+  const Layers layers = df_ud256(8, DType::bf16);
+  const std::vector<LayerPass> passes = layer_passes(layers);
+  CHECK(passes.size() == 3 * (layers.convs.size() + layers.denses.size()) - 1);  // no gradient goes to the pictures
+  double fprop = 0;
+  for (const LayerPass& pass : passes)
+    if (pass.pass == Pass::fprop) fprop += pass.conv.flops();
+  CHECK(fprop == Approx(forward_flops(layers, 8) * 16));
 }
 
 TEST_CASE("the kernels of a card are its architecture's", "[roofline]") {

@@ -1,0 +1,171 @@
+#include "bench/roofline_launches.h"
+
+#include <algorithm>
+#include <map>
+#include <stdexcept>
+
+#include "kernels/conv2d_ends_mma.h"
+#include "kernels/conv2d_tile.h"
+#include "kernels/emulator/recording.h"
+
+namespace doppel::bench {
+namespace {
+
+namespace on = ::doppel::DOPPEL_BACKEND;
+
+// ---- instructions of a warp -----------------------------------------------------------------------------------------
+
+// Counted in the machine code for sm_90 (cuobjdump -sass of build/CMakeFiles/kernels_cuda.dir/kernels/conv2d_*.cu.o):
+// the instructions of a loop over what a turn of it does. What a loop has once for several shapes, and ways that are
+// not taken, are left out by eye, so that a sum of these may be a quarter wrong. sm_80's differ by a few of a hundred.
+//
+// few_inputs: an element that is gathered, and beside them a filter row; an element of the weights that is staged, and
+// one that is mirrored, which divides more; 16 of the depth of fprop; a pair of outputs, among ways for each type.
+constexpr double kGathered = 8, kGatheredRow = 50, kWeight = 41, kMirroredWeight = 73, kFpropDepth = 67, kPair = 60;
+// few_inputs' wgrad: eight elements of dz; 16 pixels of a chunk, and of these each 16 of the depth; a chunk beside; one
+// sum that is stored.
+constexpr double kEightOfDz = 45, kWgradStep = 15, kWgradDepth = 8.5, kWgradChunk = 60, kWgradSum = 10;
+// few_outputs on tensor cores: eight elements staged; the products of 64 channels; one product that is put into shared
+// memory; of an output each tap, each filter row, and what is beside.
+constexpr double kEight = 78, kProducts = 264, kProduct = 1.5, kTap = 5, kTapRow = 30, kOutput = 100;
+// few_outputs in fp32 arithmetic: a quad of x, four channels of a weight, an output; for each multiplication and each
+// quad that is read for them.
+constexpr double kQuad = 75, kQuadOfWeights = 49, kFp32Output = 40, kBusy = 1.04;
+// simt: a step of 16 products of each sum is 8 x 142 with 1024 FFMA, and to fetch the next one some 400.
+constexpr double kSimtStep = 8 * 142 + 400, kSimtFfma = on::kDepth * 64;
+
+constexpr double kWarp = 32, kHmmaFlops = 2 * 16 * 8 * 16;
+
+double parts(double size, double part) {
+  return double(int64_t((size + part - 1) / part));
+}
+
+// ---- names ----------------------------------------------------------------------------------------------------------
+
+// DOPPEL_KERNEL names a kernel as its launcher's source does, with the template's own parameters.
+std::string compiled_name(const std::string& name, const Conv2d& conv, Pass pass) {
+  const std::string type = conv.type == DType::bf16 ? "Bf16" : "float";
+  const std::map<std::string, std::string> compiled = {
+      {"gather_kernel<T, Forward>", "gather_kernel<" + type + (pass == Pass::fprop ? ", true>" : ", false>")},
+      {"wgrad_kernel<T>", "wgrad_kernel<" + type + ">"},
+      {"few_outputs_kernel<T, R>", "few_outputs_kernel<" + type + ", " + std::to_string(conv.r) + ">"},
+  };
+  const auto found = compiled.find(name);
+  return found == compiled.end() ? name : found->second;
+}
+
+// ---- kernels --------------------------------------------------------------------------------------------------------
+
+// dgrad and wgrad to few channels are run as the mirror's fprop and wgrad.
+bool is_mirrored(const Conv2d& conv, Pass pass) {
+  return pass != Pass::fprop && conv.k <= 4 && conv.k < conv.c;
+}
+
+// Depth of few_inputs' products.
+double few_depth(const Conv2d& v) {
+  return parts(v.r * v.s * v.c, 16) * 16;
+}
+
+KernelWork few_inputs_fprop(const Conv2d& v, bool mirrored) {
+  constexpr double kPixels = 128, kChannels = 64, kThreads = 128;
+  const double depth = few_depth(v), weights = kChannels * depth / kThreads;
+  KernelWork work{true, 2 * kPixels * kChannels * depth, 0, 0};
+  work.instructions = v.r * (kGatheredRow + kGathered * v.s * v.c) + weights * (mirrored ? kMirroredWeight : kWeight) +
+                      depth / 16 * kFpropDepth + kChannels / 2 * kPixels / kThreads * kPair;
+  return work;
+}
+
+KernelWork few_inputs_wgrad(const Conv2d& v, const KernelLaunch& launch) {
+  constexpr double kPixels = 64, kChannels = 64, kThreads = 128, kSums = 56;
+  const double depth = few_depth(v), channels = parts(v.k, kChannels), splits = launch.blocks / channels / v.groups;
+  const double chunks = parts(double(v.out_pixels()), kPixels) / splits;
+  KernelWork work{true, chunks * 2 * kPixels * kChannels * depth, 0, 0};
+  // Two threads share a pixel's filter rows.
+  const double chunk = v.r / 2.0 * (kGatheredRow + kGathered * v.s * v.c) +
+                       kPixels * kChannels / 8 / kThreads * kEightOfDz +
+                       kPixels / 16 * (kWgradStep + kWgradDepth * depth / 16) + kWgradChunk;
+  work.instructions = chunks * chunk + kSums * kWgradSum;
+  return work;
+}
+
+KernelWork few_outputs_products(const Conv2d& v) {
+  constexpr double kThreads = 256, kPatch = 256, kColumns = 80, kChannels = 64, kOutputs = 8 * 16;
+  const double chunks = parts(v.c, kChannels), used = (8.0 + v.r - 1) * (16.0 + v.s - 1);
+  // Warps without a pixel of the patch do not multiply.
+  KernelWork work{true, chunks * 2 * parts(used, 32) * 32 * kColumns * kChannels, 0, 0};
+  work.instructions = chunks * ((kPatch + kColumns) * kChannels / 8 / kThreads * kEight + kProducts) +
+                      kColumns * kProduct + kOutputs * v.k / kThreads * (v.r * (kTapRow + kTap * v.s) + kOutput);
+  return work;
+}
+
+KernelWork few_outputs_fp32(const Conv2d& v) {
+  constexpr double kThreads = 64, kColumns = 32, kChunk = 8;
+  const double rows = v.r == 1 ? 4 : 8, tile_rows = kThreads / kColumns * rows, chunks = parts(v.c, kChunk);
+  const double patch = (tile_rows + v.r - 1) * (kColumns + v.s - 1), quads = kChunk / 4;
+  const double ffma = quads * v.s * 16 * rows * v.r, reads = quads * v.s * (rows + v.r - 1 + 4 * v.r);
+  KernelWork work{false, chunks * 2 * kThreads * ffma, 0, 0};
+  work.instructions = chunks * (quads * patch / kThreads * kQuad + kChunk * v.r * v.s / kThreads * kQuadOfWeights +
+                                kBusy * (ffma + reads)) +
+                      rows * 4 * kFp32Output;
+  return work;
+}
+
+// Steps of 16 products of a sum; a dgrad with stride 2 is four, of which this is the mean.
+double simt_steps(const Conv2d& v, Pass pass) {
+  if (pass == Pass::fprop) return v.r * parts(v.s * v.c, on::kDepth);
+  if (pass == Pass::wgrad) return parts(double(v.out_pixels()), on::kDepth);
+  double steps = 0;
+  for (int phase = 0; phase < v.stride * v.stride; ++phase)
+    steps += parts(v.r - phase / v.stride, v.stride) * parts(parts(v.s - phase % v.stride, v.stride) * v.k, on::kDepth);
+  return steps / (v.stride * v.stride);
+}
+
+KernelWork simt(const Conv2d& v, Pass pass, double splits) {
+  const double steps = simt_steps(v, pass) / splits;
+  KernelWork work{false, steps * 2 * on::kTile * on::kTile * on::kDepth, steps * kSimtStep, 0};
+  static_assert(kSimtFfma * on::kTileThreads == on::kTile * on::kTile * on::kDepth);
+  work.cache_bytes = steps * 2 * on::kTile * on::kDepth * double(size_of(v.type));
+  return work;
+}
+
+}  // namespace
+
+std::vector<KernelLaunch> launches_of(const Conv2d& conv, Pass pass, const KernelChoice& kernel) {
+  Conv2d v = conv;
+  v.kernels[pass] = kernel;
+  if (v.groups > 1 && v.weight_stride == 0) v.weight_stride = v.weights(), v.bias_stride = v.k;
+  // Aligned as a device's memory is; what is recorded reads nothing.
+  alignas(256) static char memory[256];
+  const Stream stream{Device::emulator, nullptr, {}};
+  float* const sums = reinterpret_cast<float*>(memory);
+  const emulator::Recording recording([&] {
+    if (pass == Pass::fprop) conv2d_fprop(memory, memory, memory, sums, v, {}, memory, stream, nullptr);
+    if (pass == Pass::dgrad) conv2d_dgrad(memory, memory, memory, v, memory, stream);
+    if (pass == Pass::wgrad) conv2d_wgrad(sums, memory, memory, v, memory, stream);
+  });
+  std::vector<KernelLaunch> all;
+  for (const emulator::RecordedLaunch& launch : recording.launches()) {
+    const auto count = [](const auto& d) { return int64_t(d.x) * d.y * d.z; };
+    all.push_back(
+        {compiled_name(launch.kernel, conv, pass), count(launch.grid), int(count(launch.block)), int(launch.shared)});
+  }
+  return all;
+}
+
+KernelWork work_of(const Conv2d& conv, Pass pass, const KernelChoice& kernel, const KernelLaunch& launch) {
+  const bool mirrored = kernel.kernel == KernelKind::ends && is_mirrored(conv, pass);
+  const Conv2d v = mirrored ? on::mirrored(conv) : conv;
+  const std::string& name = launch.kernel;
+  if (name == "few_inputs_fprop_kernel") return few_inputs_fprop(v, mirrored);
+  if (name == "few_inputs_wgrad_kernel") return few_inputs_wgrad(v, launch);
+  if (name == "products_kernel") return few_outputs_products(v);
+  if (name.starts_with("few_outputs_kernel")) return few_outputs_fp32(v);
+  if (name.starts_with("gather_kernel")) return simt(v, pass, kernel.splits);
+  if (name.starts_with("wgrad_kernel")) {  // the mirror's has parts of its own
+    const double tiles = parts(v.k, on::kTile) * parts(double(v.r) * v.s * v.c, on::kTile);
+    return simt(v, pass, double(launch.blocks) / tiles / v.groups);
+  }
+  throw std::invalid_argument("nothing is known of the kernel " + name);
+}
+
+}  // namespace doppel::bench
