@@ -31,8 +31,10 @@ constexpr double kEight = 78, kProducts = 264, kProduct = 1.5, kTap = 5, kTapRow
 // few_outputs in fp32 arithmetic: a quad of x, four channels of a weight, an output; for each multiplication and each
 // quad that is read for them.
 constexpr double kQuad = 75, kQuadOfWeights = 49, kFp32Output = 40, kBusy = 1.04;
-// simt: a step of 16 products of each sum is 8 x 142 with 1024 FFMA, and to fetch the next one some 400.
-constexpr double kSimtStep = 8 * 142 + 400, kSimtFfma = on::kDepth * 64;
+// simt: a step of 16 products of each sum is 8 x 142 with 1024 FFMA, and to fetch the next one, as vectors, somewhat
+// more than half of what the loop has beside; a block's start and its 64 results of a thread.
+constexpr double kSimtStep = 8 * 142, kGatherFetch = 280, kWgradFetch = 400, kSimtBlock = 1200;
+constexpr double kSimtFfma = on::kDepth * 64;
 
 constexpr double kWarp = 32, kHmmaFlops = 2 * 16 * 8 * 16;
 
@@ -122,7 +124,8 @@ double simt_steps(const Conv2d& v, Pass pass) {
 
 KernelWork simt(const Conv2d& v, Pass pass, double splits) {
   const double steps = simt_steps(v, pass) / splits;
-  KernelWork work{false, steps * 2 * on::kTile * on::kTile * on::kDepth, steps * kSimtStep, 0};
+  const double fetch = pass == Pass::wgrad ? kWgradFetch : kGatherFetch;
+  KernelWork work{false, steps * 2 * on::kTile * on::kTile * on::kDepth, steps * (kSimtStep + fetch) + kSimtBlock, 0};
   static_assert(kSimtFfma * on::kTileThreads == on::kTile * on::kTile * on::kDepth);
   work.cache_bytes = steps * 2 * on::kTile * on::kDepth * double(size_of(v.type));
   return work;
