@@ -15,9 +15,10 @@ namespace on = ::doppel::DOPPEL_BACKEND;
 
 // ---- instructions of a warp -----------------------------------------------------------------------------------------
 
-// Counted in the machine code for sm_90 (cuobjdump -sass of build/CMakeFiles/kernels_cuda.dir/kernels/conv2d_*.cu.o):
-// the instructions of a loop over what a turn of it does. What a loop has once for several shapes, and ways that are
-// not taken, are left out by eye, so that a sum of these may be a quarter wrong. sm_80's differ by a few of a hundred.
+// From the machine code for sm_90 (cuobjdump -sass of build/CMakeFiles/kernels_cuda.dir/kernels/conv2d_*.cu.o): the
+// length of a loop over what a turn of it does. Where a loop has ways for several shapes, the share that is taken is
+// judged by eye; and what stands outside of loops (kPair, kWgradSum, kOutput, kFp32Output, kSimtBlock), most of it ways
+// not taken, is estimated. A sum of these may well be a third wrong.
 //
 // few_inputs: an element that is gathered, and beside them a filter row; an element of the weights that is staged, and
 // one that is mirrored, which divides more; 16 of the depth of fprop; a pair of outputs, among ways for each type.
