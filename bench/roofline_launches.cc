@@ -15,9 +15,10 @@ namespace on = ::doppel::DOPPEL_BACKEND;
 
 // ---- instructions of a warp -----------------------------------------------------------------------------------------
 
-// Counted in the machine code for sm_90 (cuobjdump -sass of build/CMakeFiles/kernels_cuda.dir/kernels/conv2d_*.cu.o):
-// the instructions of a loop over what a turn of it does. What a loop has once for several shapes, and ways that are
-// not taken, are left out by eye, so that a sum of these may be a quarter wrong. sm_80's differ by a few of a hundred.
+// From the machine code for sm_90 (cuobjdump -sass of build/CMakeFiles/kernels_cuda.dir/kernels/conv2d_*.cu.o): the
+// length of a loop over what a turn of it does. Where a loop has ways for several shapes, the share that is taken is
+// judged by eye; and what stands outside of loops (kPair, kWgradSum, kOutput, kFp32Output, kSimtBlock), most of it ways
+// not taken, is estimated. A sum of these may well be a third wrong.
 //
 // few_inputs: an element that is gathered, and beside them a filter row; an element of the weights that is staged, and
 // one that is mirrored, which divides more; 16 of the depth of fprop; a pair of outputs, among ways for each type.
@@ -31,8 +32,10 @@ constexpr double kEight = 78, kProducts = 264, kProduct = 1.5, kTap = 5, kTapRow
 // few_outputs in fp32 arithmetic: a quad of x, four channels of a weight, an output; for each multiplication and each
 // quad that is read for them.
 constexpr double kQuad = 75, kQuadOfWeights = 49, kFp32Output = 40, kBusy = 1.04;
-// simt: a step of 16 products of each sum is 8 x 142 with 1024 FFMA, and to fetch the next one some 400.
-constexpr double kSimtStep = 8 * 142 + 400, kSimtFfma = on::kDepth * 64;
+// simt: a step of 16 products of each sum is 8 x 142 with 1024 FFMA, and to fetch the next one, as vectors, somewhat
+// more than half of what the loop has beside; a block's start and its 64 results of a thread.
+constexpr double kSimtStep = 8 * 142, kGatherFetch = 280, kWgradFetch = 400, kSimtBlock = 1200;
+constexpr double kSimtFfma = on::kDepth * 64;
 
 constexpr double kWarp = 32, kHmmaFlops = 2 * 16 * 8 * 16;
 
@@ -122,7 +125,8 @@ double simt_steps(const Conv2d& v, Pass pass) {
 
 KernelWork simt(const Conv2d& v, Pass pass, double splits) {
   const double steps = simt_steps(v, pass) / splits;
-  KernelWork work{false, steps * 2 * on::kTile * on::kTile * on::kDepth, steps * kSimtStep, 0};
+  const double fetch = pass == Pass::wgrad ? kWgradFetch : kGatherFetch;
+  KernelWork work{false, steps * 2 * on::kTile * on::kTile * on::kDepth, steps * (kSimtStep + fetch) + kSimtBlock, 0};
   static_assert(kSimtFfma * on::kTileThreads == on::kTile * on::kTile * on::kDepth);
   work.cache_bytes = steps * 2 * on::kTile * on::kDepth * double(size_of(v.type));
   return work;

@@ -88,7 +88,8 @@ def assumed(predictions):
          f"store; {a['warps']:.0f} warps keep a multiprocessor busy", "guesses"],
         [f"a scheduler issues an instruction in {percent('issue_share')} of the cycles", "a guess"],
         ["the instructions of a warp of the ends and of fp32 kernels",
-         "loops counted in the machine code for sm_90 (`bench/roofline_launches.cc`), a quarter of a sum may be wrong"],
+         "lengths of loops in the machine code for sm_90, and estimates of what stands outside of them "
+         "(`bench/roofline_launches.cc`); a sum may well be a third wrong"],
         ["warps wait for nothing but each other's instructions", "too kind to kernels that gather: their loads are not ahead"],
         ["each input comes from memory once, each output goes there; partial results of split sums are written and read",
          "they may stay in the L2 cache: then the memory column is too large"],
