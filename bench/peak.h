@@ -11,7 +11,8 @@ namespace doppel::bench {
 // A second: operations by the fastest large bf16 matrix product that there is, bytes read and written by a large copy.
 struct Peak {
   double flops = 0, bytes = 0;
-  std::string by;  // the product: "cuBLASLt 130002, bare, vendor:2", "doppel, with bias, mma_128x128; no library"
+  std::string
+      by;  // the product: "cuBLASLt 130002, bare, vendor:2", "doppel, with bias, mma_128x128/1; without cuBLASLt"
 };
 
 // The product is cuBLASLt's alone, bf16 to bf16 with nothing around it, by each of its algorithms, and our own dense

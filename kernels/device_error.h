@@ -15,7 +15,7 @@ class DeviceError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// "CUDA: unspecified launch failure: cudaStreamSynchronize(stream) (cuda.cc:123)".
+// "CUDA: unspecified launch failure: cudaStreamSynchronize(stream) (cuda_streams.cc:123)".
 inline std::string failure_text(const std::string& what, const std::string& expression, const char* file, int line) {
   const char* name = std::strrchr(file, '/');
   return "CUDA: " + what + ": " + expression + " (" + (name ? name + 1 : file) + ":" + std::to_string(line) + ")";

@@ -1,9 +1,8 @@
 // A model on disk: a folder with
 //
-//   model.json                     what it is (ModelDescription), and which weights file belongs to it
-//   weights-<iteration>.safetensors  all tensors: the weights under the parameters' names, Adam's moments under
-//   m.<name>
-//                                  and v.<name>, the running average under average.<name>; fp32, [K,R,S,C]
+//   model.json                       what it is (ModelDescription), and which weights file belongs to it
+//   weights-<iteration>.safetensors  all tensors, fp32, [K,R,S,C]: the weights under the parameters' names, Adam's
+//                                    moments under m.<name> and v.<name>, the running average under average.<name>
 //
 // Saving writes the new weights file under a temporary name, syncs and renames it, then replaces model.json the same
 // way, then removes older weights files: at every instant model.json names a whole file. Both are guarded by CRC-32.

@@ -168,7 +168,7 @@ called '^test_nn all 1 .*a training step' # memory that nobody has written
 [ "$(grep -c '^bench_step' "$FAKES/called")" = 1 ] || complain "bench_step ran more than once"
 grep -q 'for what the time' "$world/said" && complain "somebody is to go on"
 
-# The kernels by wgmma end the program that times them: everything once more without them, and PyTorch against that.
+# The kernels by wgmma end the program that times them: bench_step once more without them, and all that comes after it too.
 run "bench_step=fail_wgmma"
 exits 1
 has bench_step 'failed \(1\)' 'illegal memory access'

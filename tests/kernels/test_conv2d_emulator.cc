@@ -63,6 +63,8 @@ TEST_CASE("conv2d kernels: to at most four channels", "[conv2d][emulator]") {
   check_everywhere(make_conv(2, 17, 8, 8, 4, 3, 5, 1, Padding::same), {kUp}, 101);
   check_everywhere(make_conv(1, 18, 12, 20, 1, 1, 1, 1, Padding::none), {kSigmoid}, 102);
   check_everywhere(make_conv(1, 17, 16, 2, 1, 3, 3, 1, Padding::same), {kSigmoid}, 108);  // fewer than a vector's four
+  check_everywhere(make_conv(1, 9, 8, 5, 2, 7, 3, 1, Padding::same), {kSigmoid}, 109);    // filters that are too large
+  check_everywhere(make_conv(1, 9, 8, 5, 2, 3, 7, 1, Padding::same), {kSigmoid}, 110);
   Conv2d conv = make_conv(1, 12, 13, 5, 2, 5, 3, 1, Padding::none);
   conv.pad_top = 4, conv.pad_bottom = 1, conv.pad_left = 0, conv.pad_right = 2;
   check_everywhere(conv, {kLeaky}, 103);
@@ -123,6 +125,16 @@ TEST_CASE("conv2d kernels: pointers that fit no vector give the same bits", "[co
         CHECK(y.same_bits(run.y));
         CHECK(dz.same_bits(run.dz));
         // Two tensors, of which one fits vectors and the other does not.
+        for (const bool first : {true, false}) {
+          spoil(y, run.y), spoil(dx, run.dx), spoil(dw, run.dw);
+          conv2d_fprop(y.data(), first ? run.x.data() : x.data(), first ? w.data() : run.w.data(), f32(b), conv, kUp, p,
+                       stream);
+          conv2d_dgrad(dx.data(), first ? run.dz.data() : dz.data(), first ? w.data() : run.w.data(), conv, p, stream);
+          conv2d_wgrad(f32(dw), first ? run.x.data() : x.data(), first ? dz.data() : run.dz.data(), conv, p, stream);
+          CHECK(y.same_bits(run.y));
+          CHECK(dx.same_bits(run.dx));
+          CHECK(dw.same_bits(run.dw));
+        }
         ConvRun two(conv, kCosine, 70, stream);
         two.all();
         Misaligned z(two.z);
