@@ -36,7 +36,7 @@ shift 2
   /Used [0-9]+ registers/ && kernel != "" {
     for (i = 1; i <= NF; ++i) {
       if ($i ~ /^registers/) registers[kernel, sm] = $(i - 1)
-      # 40 + 2 * 232 = 3 * 168: with fewer the last warpgroup would wait for ever.
+      # 56 + 2 * 224 = 3 * 168: with fewer the last warpgroup would wait for ever.
       if ($i ~ /^registers/ && file ~ /^conv2d_wgmma/ && $(i - 1) != 168)
         bad = bad "has " $(i - 1) " registers and not 168: " kernel "\n"
       if ($i ~ /^smem/) {

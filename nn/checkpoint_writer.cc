@@ -47,7 +47,11 @@ void CheckpointWriter::finish() {
 }
 
 void CheckpointWriter::write(const ModelDescription& description, const ParameterStore& store) {
-  finish();
+  try {
+    finish();
+  } catch (const std::exception&) {
+    // An older checkpoint has failed: if this one does not, nothing is lost, and if it does, it says why itself.
+  }
   save_model(folder_, description, saved_state(store));
   saved_ = description.iterations;
 }

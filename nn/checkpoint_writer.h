@@ -31,7 +31,8 @@ class CheckpointWriter {
   void check();
   // Waits for what is being written; throws as check() does.
   void finish();
-  // As finish(), then writes the store itself: when this returns it is on the disk.
+  // Waits for what is being written, then writes the store itself: when this returns it is on the disk, and what made
+  // an older one fail is forgotten.
   void write(const ModelDescription& description, const ParameterStore& store);
 
   // The iteration of the last checkpoint that is known to be whole on the disk. What busy() has been about is known

@@ -121,7 +121,7 @@ class Tuner {
     }
     tell(what + "; left out until " + cache_.path() + " is deleted; please report this line");
     cache_[trial->product][trial->kernel] = kNever;
-    save();
+    keep();  // what the file says of it, which has been read, is older
   }
 
   void time(const Products& products, int missing) {

@@ -46,7 +46,8 @@ void Block::report_deadlock() {
   // Threads that wait alike are told together.
   const auto alike = [](const Thread& a, const Thread& b) {
     return a.wait == b.wait && a.where.line() == b.where.line() && a.barrier == b.barrier && a.mask == b.mask &&
-           a.mbarrier == b.mbarrier && a.products == b.products;
+           a.mbarrier == b.mbarrier && a.products == b.products &&
+           (a.wait != Wait::registers || a.number / kWarpgroup == b.number / kWarpgroup);
   };
   for (int i = 0; i < count_; ++i) {
     const Thread& t = threads_[size_t(i)];

@@ -127,6 +127,23 @@ TEST_CASE("a checkpoint that follows at once waits for the one before", "[checkp
   CHECK(same);
 }
 
+TEST_CASE("a checkpoint that failed before does not keep the last one from being written", "[checkpoint][background]") {
+  Run run;
+  Folder folder;
+  Trainer trainer = run.trainer(tiny());
+  CheckpointWriter writer(folder.path);
+  writer.reserve(trainer.store());
+  trainer.step();
+  const HeldFile held(folder.path, 1);
+  trainer.begin_save(writer);
+  trainer.step();
+  held.read_all();
+  CHECK_NOTHROW(trainer.save(writer));
+  CHECK(writer.saved() == 2);
+  CHECK(load_description(folder.path).iterations == 2);
+  CHECK_NOTHROW(check_weights(folder.path));
+}
+
 TEST_CASE("without memory for a copy a checkpoint is written at once", "[checkpoint][background]") {
   Run run;
   Folder folder;
