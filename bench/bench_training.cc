@@ -13,7 +13,6 @@
 #include "bench/long_training.h"
 #include "bench/options.h"
 #include "bench/program.h"
-#include "runtime/error.h"
 
 namespace doppel::bench {
 namespace {
@@ -41,7 +40,6 @@ int run(int argc, char** argv) {
   options.number("--save-every", "S", 0.0, 1e6, o.save_every, "Seconds between checkpoints");
   options.text("--kernel-cache", "FILE", o.kernel_cache, "Times of a card's kernels [the file of doppel train]");
   if (!options.parse(argc, argv)) return 0;
-  if (o.faces.empty() || o.out.empty()) throw UsageError("give --faces FILE and --out DIR");
   if (o.state.empty()) o.state = (std::filesystem::path(o.out) / "state").string();
   LongTraining training(o);
   training.run();

@@ -38,7 +38,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ -n "$out" ] || usage
-[[ $total =~ ^[0-9]+$ ]] || usage
+[[ $total =~ ^[0-9]+$ && $only =~ ^[a-z_,]*$ ]] || usage
 
 if [ $rehearse ]; then device=emulator; else device=cuda; fi
 . "$home/bench/engine.sh"
@@ -47,9 +47,11 @@ if [ -z "$only" ]; then rm -rf "$state"; fi
 mkdir -p "$out" "$state" || exit 1
 out=$(cd "$out" && pwd)
 for file in parts left_out; do # but for the rows that come anew
-  awk -F '\t' -v only=",$only," 'only != ",," && !index(only, "," $1 ",")' "$state/$file.tsv" >"$state/$file.new" 2>/dev/null
+  awk -F '\t' -v only=",$only," '{ part = $1; sub(/_without_wgmma$/, "", part) }
+    only != ",," && !index(only, "," $1 ",") && !index(only, "," part ",")' "$state/$file.tsv" >"$state/$file.new" 2>/dev/null
   mv "$state/$file.new" "$state/$file.tsv"
 done
+for part in ${only//,/ }; do rm -f "$state/$part"{,_without_wgmma}.json; done
 if [ -z "$only" ]; then rm -f "$out"/{build.log,parts.log,kernels.json}; fi
 . "$home/bench/gpu_parts.sh"
 
@@ -103,7 +105,8 @@ part build $((total / 2)) build.log - cmake --build "$build" --target "${targets
 # any more: hence a row of its own for what may fail first.
 catch=(-d yes -w NoTests)
 # Side by side, each on a share of the cores.
-export OMP_NUM_THREADS=$((cores / 4 > 0 ? cores / 4 : 1))
+share=$((cores / 4 > 0 ? cores / 4 : 1))
+export OMP_NUM_THREADS=$share
 check() { # NAME PROGRAM LIMIT FILTER [ENVIRONMENT...]
   local name=$1 program=$build/tests/$2 limit=$3 filter=$4
   shift 4
@@ -153,12 +156,12 @@ peer() { # NAME LIMIT OPTIONS...
   part "$name" "$limit" parts.log "$name.json" "$torch_python" "$home/bench/peers/pytorch_step.py" \
     --program "$build/bench_step" --kernel-cache "$state/kernels.json" --json "$@"
 }
-peer_kernels() { # LIMIT OPTIONS...
-  local name=peers_kernels limit=$1
-  shift
-  needs $name "$build/bench_kernels" || return
-  if [ -z "$torch_python" ]; then row $name "did not run" 0 "there is no Python with PyTorch"; return; fi
-  part $name "$limit" parts.log $name.json "$torch_python" "$home/bench/peers/pytorch_kernels.py" \
+peer_kernels() { # NAME LIMIT OPTIONS...
+  local name=$1 limit=$2
+  shift 2
+  needs "$name" "$build/bench_kernels" || return
+  if [ -z "$torch_python" ]; then row "$name" "did not run" 0 "there is no Python with PyTorch"; return; fi
+  part "$name" "$limit" parts.log "$name.json" "$torch_python" "$home/bench/peers/pytorch_kernels.py" \
     --program "$build/bench_kernels" --json "$@"
 }
 # without_wgmma COMMAND NAME...: the same part without the kernels that are the likeliest to fail, by a name that says so.
@@ -174,7 +177,7 @@ if [ $rehearse ]; then
   bench bench_choices 60 bench_kernels "${small[@]}" --choices --only "decoder.out wgrad"
   without_wgmma bench bench_choices 60 bench_kernels "${small[@]}" --choices --only "decoder.out wgrad"
   bench bench_kernels 60 bench_kernels "${small[@]}" --only elements
-  peer_kernels 60 --device cpu --rehearse --arch lite --batch 1
+  peer_kernels peers_kernels 60 --device cpu --rehearse --arch lite --batch 1
   bench bench_df_ud 60 bench_kernels --device $device --arch df-ud256 --precision bf16 --batch 1 --choices --only "inter.dense1 dense wgrad"
 else
   step_options=(--device $device --seconds 1.5 --profile --kernel-cache "$state/kernels.json")
@@ -196,6 +199,7 @@ else
   bench bench_choices 50 bench_kernels "${choice_options[@]}"
   if [ -z "${DOPPEL_WITHOUT:-}" ] && failed bench_choices; then
     without_wgmma bench bench_choices 50 bench_kernels "${choice_options[@]}"
+    export DOPPEL_WITHOUT=wgmma # bench_df_ud chooses among them too
   fi
 fi
 
@@ -215,6 +219,7 @@ sanitize() { # NAME TOOL PROGRAM FILTER [ENVIRONMENT...]
 }
 without=${DOPPEL_WITHOUT:-} # of benches, not of tests
 unset DOPPEL_WITHOUT
+export OMP_NUM_THREADS=$share # side by side again
 # Shapes are small, except those against the libraries and those that only make many blocks.
 sanitized="~[wgmma]~[vendor]~*finite differences~global_norm agrees*~first_nonfinite finds*"
 if [ $rehearse ]; then sanitized="[finish]"; fi
@@ -233,15 +238,18 @@ elif command -v compute-sanitizer >/dev/null; then
     compute-sanitizer --tool initcheck --error-exitcode 9 --print-limit 2 "$build/tests/test_runtime" "[.unwritten]" &
 fi
 wait
+unset OMP_NUM_THREADS
 
 # ---- benches of less weight ------------------------------------------------------------------------------------------
 
 if [ -n "$without" ]; then export DOPPEL_WITHOUT=$without; fi
 if [ ! $rehearse ]; then
   bench bench_kernels 60 bench_kernels --seconds 0.02
-  peer_kernels 100 --device cuda --arch original --arch df-ud256 --arch lite
+  peer_kernels peers_kernels 60 --device cuda --arch original
   bench bench_df_ud 60 bench_kernels --arch df-ud256 --precision bf16 --choices --seconds 0.005
   peer peers_lite 100 --device cuda --arch lite --precision bf16 --rounds 3 --seconds 1 --compile none
+  # What the report misses least, should the time be up.
+  peer_kernels peers_kernels_more 80 --device cuda --arch df-ud256 --arch lite
 fi
 
 # ---- report ----------------------------------------------------------------------------------------------------------

@@ -4,8 +4,8 @@
 
 report() { python3 "$home/bench/gpu_report.py" "$state" "$out" "$@"; }
 
-# wanted NAME: whether the part is to run.
-wanted() { [ -z "$only" ] || [[ ,$only, == *,$1,* ]]; }
+# wanted NAME: whether the part is to run; the one without some kernels with the part itself.
+wanted() { [ -z "$only" ] || [[ ,$only, == *,$1,* || ,$only, == *,${1%_without_wgmma},* ]]; }
 
 # row NAME STATUS SECONDS NOTE: one row of the table.
 row() {
@@ -35,7 +35,7 @@ limited() {
 # part NAME LIMIT LOG STDOUT COMMAND...: runs the command for at most LIMIT seconds, and no longer than there is time.
 # Its output goes to the log; its stdout to a file of the state instead, unless STDOUT is "-".
 part() {
-  local name=$1 limit=$2 log=$3 stdout=$4 start=$SECONDS left=$((total - SECONDS)) text code status note wrong refused
+  local name=$1 limit=$2 log=$3 stdout=$4 start=$SECONDS left=$((total - SECONDS)) text code status note wrong told refused
   wanted "$name" || return
   shift 4
   if [ $left -lt 5 ]; then row "$name" "did not run" 0 "the time was up"; return; fi
@@ -54,13 +54,13 @@ part() {
     124 | 137) status="stopped after $limit s" ;;
     *) status="failed ($code)" ;;
   esac
-  # Kernels that bench_step has left out: wrong results, which are ours to mend, and what a device refused.
+  # Kernels that bench_step has left out: wrong results, which are ours to mend, what a device refused, and what ended
+  # an earlier start, which says nothing against this one.
   grep -aE ': not by [^ ]+: |please report this line' "$text" | sed "s/^/$name\t/" >>"$state/left_out.tsv"
-  wrong=$(grep -ac 'please report this line' "$text")
-  if [ "$wrong" -gt 0 ]; then
-    note="$wrong kernels to report, see below. $note"
-    if [ $code -eq 0 ]; then status="wrong results ($wrong)"; fi
-  fi
+  told=$(grep -ac 'please report this line' "$text")
+  if [ "$told" -gt 0 ]; then note="$told kernels to report, see below. $note"; fi
+  wrong=$(grep -ac 'its result differs' "$text")
+  if [ "$wrong" -gt 0 ] && [ $code -eq 0 ]; then status="wrong results ($wrong)"; fi
   if [[ " $* " == *" compute-sanitizer "* ]]; then
     # The checker's own words, not what it found.
     refused=$(grep -aE '^=+ ' "$text" | grep -av 'Program hit' | grep -aiE -m 1 'device not supported|not supported on|permission|privilege|NVGPUCTRPERM|unable to (launch|start|attach|load|inject)|failed to (initialize|launch|start|attach|load|inject)')
@@ -96,5 +96,12 @@ needs() {
   return 1
 }
 
-# The parts that want another go.
-missing() { awk -F '\t' '{ s[$1] = $2 " " $4 } END { for (n in s) if (s[n] ~ /^stopped|time was up/) print n }' "$state/parts.tsv" | sort | paste -sd ,; }
+# The parts that want another go; where it is the build that was stopped, those too whose program is not there.
+missing() {
+  awk -F '\t' '{ s[$1] = $2 " " $4 }
+    END {
+      again = "^stopped|time was up"
+      if (s["build"] ~ /^stopped/) again = again "|^did not run there is no .*: see build.log"
+      for (n in s) if (s[n] ~ again) print n
+    }' "$state/parts.tsv" | sort | paste -sd ,
+}

@@ -22,6 +22,14 @@ def opened(path, mode="r"):
     return open(path, mode, encoding="utf-8", errors="replace")
 
 
+def replace(path, text):
+    """At once: parts that end together write the report side by side."""
+    own = f"{path}.{os.getpid()}"
+    with opened(own, "w") as file:
+        file.write(text)
+    os.replace(own, path)
+
+
 def tsv(path):
     if not os.path.exists(path):
         return []
@@ -252,7 +260,7 @@ def main():
     report["steps"] = rows("bench_step")
     report["peers"] = rows("peers_original", "peers_lite")
 
-    report["peer_kernels"] = rows_of(f"{state}/peers_kernels.json")
+    report["peer_kernels"] = rows_of(f"{state}/peers_kernels.json") + rows_of(f"{state}/peers_kernels_more.json")
     join_peer_kernels(report)
 
     machine = report["machine"]
@@ -270,12 +278,9 @@ def main():
     ]
     slug = re.sub(r"[^a-z0-9]+", "-", machine.get("device", "unknown").lower()).strip("-")
     path = f"{out}/{slug}-{machine.get('date', 'undated')}"
-    with opened(path + ".json", "w") as file:
-        json.dump(report, file, indent=1)
-    with opened(path + ".md", "w") as file:
-        file.write(heading + "\n")
-        for title, section in sections:
-            file.write(f"\n## {title}\n\n" + "\n".join(section(report)) + "\n")
+    pages = "".join(f"\n## {title}\n\n" + "\n".join(section(report)) + "\n" for title, section in sections)
+    replace(path + ".json", json.dumps(report, indent=1))
+    replace(path + ".md", heading + "\n" + pages)
     if "--print" in sys.argv:
         for title, section in reversed(sections):
             long = section in (left_out, nodes, kernels, choices)

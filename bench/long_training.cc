@@ -32,6 +32,7 @@ LongTraining::LongTraining(const LongTrainingOptions& o) : o_(o), start_(Clock::
   const Architecture arch = architecture(o.settings.arch);
   if (!is_device_name(o.device) || o.device == "auto")
     throw UsageError("--device " + o.device + ": give cuda, cuda:N, cpu or emulator");
+  if (o.faces.empty() || o.out.empty()) throw UsageError("give --faces FILE and --out DIR");
   pack_ = read_face_pack(o.faces);
   if (pack_.size != arch.size || pack_.face_only != arch.face_only)
     throw Error(o.faces + ": packed for another architecture than " + arch.name + "; run pack_actors with --arch " +

@@ -24,7 +24,8 @@ struct LongTrainingOptions {
 class LongTraining {
  public:
   // Reads the faces, checks the card, and takes over what an earlier command left in the state's folder. Throws
-  // UsageError for settings other than that command's, Error for what cannot be read or written, DeviceError.
+  // UsageError for what is wrong or missing and for settings other than that command's, Error for what cannot be read
+  // or written, DeviceError.
   explicit LongTraining(const LongTrainingOptions& options);
 
   // Until the end, the minutes or Ctrl-C (Interrupted): then all is saved. Writes the report at every point and last.

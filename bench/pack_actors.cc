@@ -147,8 +147,8 @@ int run(int argc, char** argv) {
   options.number("--size", "N", 64, 1024, o.face_size, "Side of the crops to learn from, in pixels");
   options.number("--frame", "N", 128, 4096, o.frame_size, "Side of the frames that are rendered, in pixels");
   if (!options.parse(argc, argv)) return 0;
+  architecture(o.arch);  // what is wrong is said before what is missing
   if (o.output.empty()) throw UsageError("give -o FILE");
-  architecture(o.arch);
   { const AtomicFile probe(o.output); }  // rendering takes minutes: find out now whether it can be written
   FacePack faces = pack(o);
   write_face_pack(o.output, faces);

@@ -69,6 +69,30 @@ std::vector<KernelCase> own_products(const Dense& shape, const Memory& m, Operan
 
 }  // namespace
 
+std::string measure_each(const std::vector<KernelCase>& cases, const std::function<double(const KernelCase&)>& time,
+                         const std::function<void(const KernelCase&, double)>& each) {
+  std::string problem = "it offers nothing for this product";
+  bool any = false;
+  for (const KernelCase& c : cases) {
+    stop_if_asked();
+    double t = 0;
+    try {
+      t = time(c);
+    } catch (const DeviceError&) {
+      throw;
+    } catch (const Interrupted&) {
+      throw;
+    } catch (const std::runtime_error& e) {
+      problem = e.what();
+      tell("%s: not by %s: %s", c.layer.c_str(), c.choice.c_str(), e.what());
+      continue;
+    }
+    any = true;
+    each(c, t);
+  }
+  return any ? "" : problem;
+}
+
 Peak measured_peak(double seconds, const std::function<void(const KernelCase&, double)>& each) {
   const bool rehearsed = device_in_use() == Device::emulator;
   const int n = rehearsed ? 64 : 8192;
@@ -78,9 +102,8 @@ Peak measured_peak(double seconds, const std::function<void(const KernelCase&, d
   const int64_t square = int64_t(n) * n;
   const Memory m{operands.add(DType::bf16, square), operands.add(DType::bf16, square),
                  operands.add(DType::bf16, square, -0.05f, 0.05f), operands.add_floats(n)};
-  const auto measure = [&](const KernelCase& c) {
-    stop_if_asked();
-    const double t = time_on_card(c.run, seconds);
+  const auto time = [&](const KernelCase& c) { return time_on_card(c.run, seconds); };
+  const auto keep = [&](const KernelCase& c, double t) {
     if (c.flops / t > peak.flops) {
       const bool ours = c.by == "doppel";
       peak.flops = c.flops / t;
@@ -89,18 +112,21 @@ Peak measured_peak(double seconds, const std::function<void(const KernelCase&, d
     each(c, t);
   };
   std::string problem;
+  std::vector<KernelCase> bare;
   try {
     if (rehearsed) throw std::runtime_error("the emulator has no library");
-    for (const KernelCase& c : bare_products(shape, m, operands)) measure(c);
+    bare = bare_products(shape, m, operands);
   } catch (const DeviceError&) {
-    throw;
-  } catch (const Interrupted&) {
     throw;
   } catch (const std::runtime_error& e) {
     problem = e.what();
-    tell("the peak is measured without cuBLASLt: %s", e.what());
   }
-  for (const KernelCase& c : own_products(shape, m, operands, !problem.empty())) measure(c);
+  if (problem.empty()) problem = measure_each(bare, time, keep);
+  if (!problem.empty()) tell("the peak is measured without cuBLASLt: %s", problem.c_str());
+  for (const KernelCase& c : own_products(shape, m, operands, !problem.empty())) {
+    stop_if_asked();
+    keep(c, time(c));  // ours have to run
+  }
   if (!problem.empty()) peak.by += "; without cuBLASLt";
 
   const size_t bytes = size_t(1) << (rehearsed ? 20 : 30);

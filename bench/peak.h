@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "bench/kernel_cases.h"
 
@@ -15,9 +16,14 @@ struct Peak {
       by;  // the product: "cuBLASLt 130002, bare, vendor:2", "doppel, with bias, mma_128x128/1; without cuBLASLt"
 };
 
-// The product is cuBLASLt's alone, bf16 to bf16 with nothing around it, by each of its algorithms, and our own dense
-// layer next to it; without the library each of our kernels. Each is measured for `seconds` and told to `each` with its
-// time.
+// Times each case and hands it to `each` with its time; one that cannot be run is told and left out. "" or, where none
+// could be run, why not. Throws DeviceError and Interrupted, and what `each` throws.
+std::string measure_each(const std::vector<KernelCase>& cases, const std::function<double(const KernelCase&)>& time,
+                         const std::function<void(const KernelCase&, double)>& each);
+
+// The product is cuBLASLt's alone, bf16 to bf16 with nothing around it, by each of its algorithms that runs, and our
+// own dense layer next to it; without the library each of our kernels. Each is measured for `seconds` and told to
+// `each` with its time.
 Peak measured_peak(double seconds, const std::function<void(const KernelCase&, double)>& each);
 
 }  // namespace doppel::bench

@@ -47,7 +47,7 @@ for program in "$@"; do
         ;;
       *"|"*)
         words=$((words + 1))
-        refused "" "$name" nothing
+        refused "$name nothing" "$name" nothing
         ;;
     esac
   done < <(sed -nE 's/^  (-., )?(--[a-z-]+) ([^ ]+)$/\2 \3/p' <<<"$help")
