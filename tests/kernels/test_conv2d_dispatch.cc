@@ -64,3 +64,13 @@ TEST_CASE("conv2d dispatch: to few channels, but not on tensor cores", "[conv2d]
   CHECK(fprop(same_conv(7, 9, 16, 3, 5, 5, 1)) == "gather_kernel finish_kernel");  // 63 pixels
   CHECK(fprop(same_conv(8, 8, 16, 3, 5, 5, 1)) == "products_kernel");
 }
+
+TEST_CASE("conv2d dispatch: 64 pixels are worth a part of the bias gradient's sum, up to 256 parts",
+          "[conv2d][emulator]") {
+  const auto parts = [](const Conv2d& conv) {
+    return conv2d_workspace(conv, {}, Stream{Device::emulator}).backward_epilogue / (size_t(conv.k) * sizeof(float));
+  };
+  CHECK(parts(same_conv(7, 9, 16, 8, 3, 3, 1)) == 1);
+  CHECK(parts(same_conv(8, 24, 16, 8, 3, 3, 1)) == 3);
+  CHECK(parts(same_conv(128, 129, 16, 8, 3, 3, 1)) == 256);
+}

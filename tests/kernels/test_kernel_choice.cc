@@ -139,7 +139,7 @@ TEST_CASE("kernel choice: each pass obeys its own", "[conv2d][choice][emulator]"
   on_card(check_bits);
 }
 
-TEST_CASE("kernel choice: what does not take the shape is refused", "[conv2d][choice]") {
+TEST_CASE("kernel choice: what does not take the shape is refused", "[conv2d][choice][emulator]") {
   const auto refused = [](Conv2d conv, Pass pass, KernelChoice choice) {
     conv.kernels[pass] = choice;
     try {
@@ -199,7 +199,7 @@ TEST_CASE("kernel choice: no listed part of a sum is shorter than what starting 
   for (const int count : split) CHECK(count > 3);
 }
 
-TEST_CASE("kernel choice: more blocks than a grid has along one axis are refused", "[conv2d][choice]") {
+TEST_CASE("kernel choice: more blocks than a grid has along one axis are refused", "[conv2d][choice][emulator]") {
   Conv2d conv = typed(make_conv(1, 4, 4, 8, 8, 3, 3, 2, Padding::same), DType::f32);
   conv.groups = 16, conv.weight_stride = conv.weights(), conv.bias_stride = conv.k;
   const Stream stream{Device::emulator};
