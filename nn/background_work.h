@@ -26,11 +26,6 @@ class BackgroundWork {
 
   bool busy() const { return work_.valid() && work_.wait_for(std::chrono::seconds(0)) != std::future_status::ready; }
 
-  // Throws what ended the work, once. Waits for nothing.
-  void check() {
-    if (!busy()) finish();
-  }
-
   // Waits for the work and throws what ended it, once.
   void finish() {
     if (work_.valid()) std::exchange(work_, {}).get();
