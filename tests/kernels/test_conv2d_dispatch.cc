@@ -63,6 +63,8 @@ TEST_CASE("conv2d dispatch: to few channels, but not on tensor cores", "[conv2d]
   CHECK(fprop(same_conv(16, 16, 16, 3, 3, 7, 1)) == "gather_kernel finish_kernel");
   CHECK(fprop(same_conv(7, 9, 16, 3, 5, 5, 1)) == "gather_kernel finish_kernel");  // 63 pixels
   CHECK(fprop(same_conv(8, 8, 16, 3, 5, 5, 1)) == "products_kernel");
+  CHECK(fprop(same_conv(16, 16, 4, 3, 3, 3, 1)) == "few_outputs_kernel");
+  CHECK(fprop(same_conv(16, 16, 3, 3, 3, 3, 1)) == "gather_kernel");  // no fewer than there were
 }
 
 TEST_CASE("conv2d dispatch: 64 pixels are worth a part of the bias gradient's sum, up to 256 parts",

@@ -63,6 +63,7 @@ TEST_CASE("conv2d kernels: to at most four channels", "[conv2d][emulator]") {
   check_everywhere(make_conv(2, 17, 8, 8, 4, 3, 5, 1, Padding::same), {kUp}, 101);
   check_everywhere(make_conv(1, 18, 12, 20, 1, 1, 1, 1, Padding::none), {kSigmoid}, 102);
   check_everywhere(make_conv(1, 17, 16, 2, 1, 3, 3, 1, Padding::same), {kSigmoid}, 108);  // fewer than a vector's four
+  check_everywhere(make_conv(1, 8, 20, 16, 3, 3, 5, 1, Padding::same), {kSigmoid}, 111);  // to the edge of a tile
   check_everywhere(make_conv(1, 9, 8, 5, 2, 7, 3, 1, Padding::same), {kSigmoid}, 109);    // filters that are too large
   check_everywhere(make_conv(1, 9, 8, 5, 2, 3, 7, 1, Padding::same), {kSigmoid}, 110);
   Conv2d conv = make_conv(1, 12, 13, 5, 2, 5, 3, 1, Padding::none);
