@@ -17,6 +17,8 @@
 # the processor, with little to do each, so that all but the card has been tried.
 set -uo pipefail
 export LC_ALL=C # numbers, sorting and the compilers' words are the same everywhere
+# As the programs would set it by starting themselves again, which checkers that follow one process need not see.
+export OMP_WAIT_POLICY=passive
 home=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 usage() {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "runtime/error.h"
+#include "runtime/idle_threads.h"
 #include "runtime/interrupt.h"
 
 namespace doppel::bench {
@@ -29,6 +30,7 @@ int fail(std::string why, ExitCode code) {
 }  // namespace
 
 int run_program(const char* name, int argc, char** argv, int (*body)(int, char**)) {
+  let_idle_threads_sleep(argv);
   program = name;
   // What is written to a pipe that nobody reads, or beyond a limit, fails as any other writing does.
   std::signal(SIGPIPE, SIG_IGN);

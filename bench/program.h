@@ -9,7 +9,7 @@ namespace doppel::bench {
 
 // Runs body(argc, argv), which gives the exit code, and turns what it throws into one line on stderr, "NAME: what", and
 // a code: 2 for a UsageError, 130 for Interrupted, 1 for anything else and where stdout could not be written. Ctrl-C
-// and SIGTERM ask the body to stop (runtime/interrupt.h).
+// and SIGTERM ask the body to stop (runtime/interrupt.h). To be called first in main() (runtime/idle_threads.h).
 int run_program(const char* name, int argc, char** argv, int (*body)(int, char**));
 
 // Prints "NAME: " and a line to stderr; NAME is that of run_program(). As std::printf, without the end of the line.

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "runtime/error.h"
+#include "runtime/idle_threads.h"
 #include "runtime/interrupt.h"
 #include "tools/commands.h"
 
@@ -121,6 +122,7 @@ int run(int argc, char** argv) {
 }  // namespace doppel
 
 int main(int argc, char** argv) {
+  doppel::let_idle_threads_sleep(argv);
   // Writing to a pipe that nobody reads any more (`doppel info m | head -1`) fails like any other write instead of
   // killing the program before it has saved its work.
   std::signal(SIGPIPE, SIG_IGN);
