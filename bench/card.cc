@@ -7,7 +7,7 @@
 #include <tuple>
 #include <vector>
 
-#include "bench/clock.h"
+#include "runtime/clock.h"
 #include "kernels/philox.h"
 #include "runtime/device.h"
 

@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "bench/clock.h"
+#include "runtime/clock.h"
 #include "bench/face_pack.h"
 #include "bench/training_state.h"
 #include "nn/trainer.h"

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "bench/card.h"
-#include "bench/clock.h"
+#include "runtime/clock.h"
 #include "bench/program.h"
 #include "bench/step_floor.h"
 #include "kernels/philox.h"

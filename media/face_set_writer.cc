@@ -14,6 +14,7 @@
 
 #include "media/face_set_manifest.h"
 #include "runtime/atomic_file.h"
+#include "runtime/clock.h"
 #include "runtime/error.h"
 
 namespace doppel {
@@ -86,7 +87,7 @@ struct FaceSetWriter::Impl {
   bool finished = false;
   int64_t faces = 0;
   std::vector<FaceSource> sources;
-  std::chrono::steady_clock::time_point synced{};
+  Clock::time_point synced{};
 
   ~Impl() {
     if (fd >= 0) ::close(fd);
@@ -200,7 +201,7 @@ void FaceSetWriter::append(FaceRecord record, std::string_view jpeg) {
 void FaceSetWriter::note_source(const FaceSource& source) {
   // A folder of photographs notes hundreds of sources a minute, and a sync of all crops takes its time. After a power
   // cut the checksums tell what was lost.
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = Clock::now();
   const bool sync = now - impl_->synced > std::chrono::seconds(2);
   if (sync && ::syncfs(impl_->fd) != 0) fail(impl_->path, "sync");
   impl_->add(source_line(source));

@@ -1,9 +1,9 @@
 #include "nn/trainer.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
+#include "runtime/clock.h"
 #include "runtime/error.h"
 
 namespace doppel {
@@ -145,20 +145,20 @@ float Trainer::learning_rate() const {
 }
 
 void Trainer::step(bool checked) {
-  const auto start = std::chrono::steady_clock::now();
+  const Clock::time_point start = Clock::now();
   if (face_stream_) face_stream_->stage(model_.seed, model_.iterations, stream_);
   driver_->start(learning_rate(), checked);
   ++model_.iterations;
   // Off the card the step has been done, and so are its losses.
   const int may_be_pending = stream_.device() == Device::cuda && !checked ? StepDriver::kLag : 0;
   while (driver_->pending() > may_be_pending) take_losses();
-  model_.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  model_.seconds += since(start);
 }
 
 void Trainer::settle() {
-  const auto start = std::chrono::steady_clock::now();
+  const Clock::time_point start = Clock::now();
   while (driver_->pending() > 0) take_losses();
-  model_.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  model_.seconds += since(start);
 }
 
 void Trainer::take_losses() {

@@ -119,7 +119,7 @@ void DeviceEvent::record(Stream stream) {
     card::record(handle_, stream.handle);
   else if (device_ == Device::emulator)
     emulator::fate_of(Operation::record);
-  time_ = std::chrono::steady_clock::now();
+  time_ = Clock::now();
 }
 
 void DeviceEvent::wait() const {

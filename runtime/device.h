@@ -7,7 +7,6 @@
 // emulator fail in the same way (kernels/emulator/faults.h).
 #pragma once
 
-#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -16,6 +15,7 @@
 
 #include "kernels/stream.h"
 #include "runtime/buffer.h"
+#include "runtime/clock.h"
 
 namespace doppel {
 
@@ -88,7 +88,7 @@ class DeviceEvent {
  private:
   Device device_;
   void* handle_ = nullptr;
-  std::chrono::steady_clock::time_point time_;  // off the card, where what is recorded is done
+  Clock::time_point time_;  // off the card, where what is recorded is done
 };
 
 // Memory of the host, zeroed; for Device::cuda page-locked, so that copies need not wait for each other.

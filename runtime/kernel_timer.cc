@@ -1,11 +1,11 @@
 #include "runtime/kernel_timer.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "kernels/activation.h"
 #include "kernels/philox.h"
+#include "runtime/clock.h"
 #include "runtime/relative_distance.h"
 
 namespace doppel {
@@ -43,8 +43,8 @@ double distance_of(const std::vector<char>& results, const std::vector<char>& wa
 KernelTimer::KernelTimer(Stream stream) : stream_(stream), flush_(flush_bytes(stream.device), stream) {
   Random random(1, 0, 0);
   for (int64_t i = 0; i < kRandom; ++i) random_.push_back(random.uniform(-1, 1));
-  const auto start = std::chrono::steady_clock::now();
-  while (std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < kSpinUp) {
+  const Clock::time_point start = Clock::now();
+  while (since(start) < kSpinUp) {
     overwrite_caches();
     wait(stream_);
   }

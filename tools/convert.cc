@@ -1,7 +1,6 @@
 #include "tools/convert.h"
 
 #include <unistd.h>
-#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <set>
@@ -11,6 +10,7 @@
 #include "media/video_reader.h"
 #include "media/video_writer.h"
 #include "runtime/atomic_file.h"
+#include "runtime/clock.h"
 #include "runtime/error.h"
 #include "runtime/interrupt.h"
 #include "tools/ownership.h"
@@ -149,10 +149,10 @@ std::vector<ConvertJob> plan_conversion(const std::vector<std::string>& inputs, 
 }
 
 ConvertResult convert_file(const ConvertJob& job, const FaceNet& net, const ConvertSettings& settings) {
-  const auto start = std::chrono::steady_clock::now();
+  const Clock::time_point start = Clock::now();
   ConvertResult result =
       job.kind == MediaKind::picture ? convert_picture(job, net, settings) : convert_clip(job, net, settings);
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.seconds = since(start);
   return result;
 }
 

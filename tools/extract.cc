@@ -2,7 +2,6 @@
 
 #include <sys/stat.h>
 
-#include <chrono>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -13,14 +12,13 @@
 #include "kernels/frame.h"
 #include "media/face_set.h"
 #include "runtime/bounded_queue.h"
+#include "runtime/clock.h"
 #include "runtime/error.h"
 #include "runtime/interrupt.h"
 #include "tools/extract_source.h"
 
 namespace doppel {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 struct Picture : SourcePicture {
   std::optional<Face> face;  // filled by the second stage
@@ -81,7 +79,7 @@ class Extraction {
     if (!writer_) throw Error("nothing to extract: " + join(report_.failures));
     writer_->finish();
     report_.total_faces = writer_->faces();
-    report_.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    report_.seconds = since(start);
     if (report_.total_faces == 0) {
       throw Error("no face in any of " + std::to_string(report_.frames) + " frames" + failures_text() +
                   ": try pictures of a face that looks towards the camera, or --min-face 20 for small faces");
@@ -172,7 +170,7 @@ class Extraction {
           stopped = true;
           break;
         }
-        if (Clock::now() - noted > std::chrono::seconds(10)) {
+        if (since(noted) > 10) {
           writer_->note_source(state);
           noted = Clock::now();
         }

@@ -60,7 +60,7 @@ Progress::~Progress() {
 }
 
 double Progress::elapsed() const {
-  return std::chrono::duration<double>(Clock::now() - start_).count();
+  return since(start_);
 }
 
 std::string Progress::line(int64_t done, const std::string& note) const {

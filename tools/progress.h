@@ -1,9 +1,10 @@
 // One line on stderr that says how far the work is: what, done of total, percent, rate and time left.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <string>
+
+#include "runtime/clock.h"
 
 namespace doppel {
 
@@ -41,8 +42,6 @@ class Progress {
   double elapsed() const;
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   std::string line(int64_t done, const std::string& note) const;
   void draw(const std::string& text);
 

@@ -1,7 +1,6 @@
 #include "tools/train.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -14,6 +13,7 @@
 #include "nn/swapper.h"
 #include "nn/trainer.h"
 #include "runtime/atomic_file.h"
+#include "runtime/clock.h"
 #include "runtime/device.h"
 #include "runtime/error.h"
 #include "runtime/interrupt.h"
@@ -28,13 +28,8 @@ namespace doppel {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 
 constexpr size_t kFewestFaces = 8;
-
-double since(Clock::time_point t) {
-  return std::chrono::duration<double>(Clock::now() - t).count();
-}
 
 std::vector<FaceSet> load_sets(const TrainCommand& c) {
   std::vector<FaceSet> sets;

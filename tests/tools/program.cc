@@ -9,10 +9,11 @@
 
 #include <algorithm>
 #include <catch2/catch.hpp>
-#include <chrono>
 #include <fstream>
 #include <iterator>
 #include <optional>
+
+#include "runtime/clock.h"
 
 namespace fs = std::filesystem;
 
@@ -50,7 +51,7 @@ Outcome run_program(const std::string& program, const std::vector<std::string>& 
   int out[2], err[2];
   REQUIRE(pipe2(out, O_CLOEXEC) == 0);
   REQUIRE(pipe2(err, O_CLOEXEC) == 0);
-  const auto start = std::chrono::steady_clock::now();
+  const doppel::Clock::time_point start = doppel::Clock::now();
   const pid_t child = fork();
   REQUIRE(child >= 0);
   if (child == 0) become_program(program, arguments, options, out[1], err[1]);
@@ -65,7 +66,7 @@ Outcome run_program(const std::string& program, const std::vector<std::string>& 
     poll(streams, 2, 50);
     if (streams[0].revents != 0 && !drain(out[0], outcome.out)) streams[0].fd = -1;
     if (streams[1].revents != 0 && !drain(err[0], outcome.err)) streams[1].fd = -1;
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const double seconds = doppel::since(start);
     if (!said && outcome.err.find(options.interrupt_on) != std::string::npos) said = seconds;
     if (!interrupted && said && seconds - *said > options.interrupt_after) {
       kill(child, SIGINT);

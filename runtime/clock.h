@@ -3,7 +3,7 @@
 
 #include <chrono>
 
-namespace doppel::bench {
+namespace doppel {
 
 using Clock = std::chrono::steady_clock;
 
@@ -12,4 +12,4 @@ inline double since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-}  // namespace doppel::bench
+}  // namespace doppel
