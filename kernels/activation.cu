@@ -36,6 +36,7 @@ struct Same {
 // out[i] = formula(a[i], b[i]), or of a alone when Inputs is 1; `Width` elements a thread. out may be a or b.
 template <int Width, int Inputs, typename Out, typename In, typename Formula>
 DOPPEL_GLOBAL((kThreads), map, Out* out, const In* a, const In* b, int64_t count, Formula formula) {
+  wait_for_earlier_kernels();
   const int64_t i = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * Width;
   if (i + Width <= count) {
     using V = Vector<In, Width>;

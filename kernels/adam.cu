@@ -48,6 +48,7 @@ __device__ __forceinline__ void adam_at(const AdamRange& r, int64_t i, const Ada
 template <int Width, bool Belief, bool Dropout>
 DOPPEL_GLOBAL((kThreads), adam_kernel, AdamRange range, const float* norm, const StepState* state,
               AdamOptions options) {
+  wait_for_earlier_kernels();
   // One thread works out the powers in double; the others would wait for them as well.
   DOPPEL_SHARED(AdamStep, step, [1]);
   if (threadIdx.x == 0) step[0] = adam_step(*state, norm, options);
@@ -63,6 +64,7 @@ DOPPEL_GLOBAL((kThreads), adam_kernel, AdamRange range, const float* norm, const
 
 // partial[block] = the sum of squares of the block's part of g.
 DOPPEL_GLOBAL((kThreads), norm_parts, double* partial, const float* g, int64_t count) {
+  wait_for_earlier_kernels();
   const int64_t begin = count * blockIdx.x / gridDim.x, end = count * (blockIdx.x + 1) / gridDim.x;
   double sum = 0;
   for (int64_t i = begin + threadIdx.x; i < end; i += kThreads) sum += double(g[i]) * double(g[i]);
@@ -71,6 +73,7 @@ DOPPEL_GLOBAL((kThreads), norm_parts, double* partial, const float* g, int64_t c
 }
 
 DOPPEL_GLOBAL((kThreads), norm_of_parts, float* norm, const double* partial) {
+  wait_for_earlier_kernels();
   double sum = 0;
   for (int i = threadIdx.x; i < kNormParts; i += kThreads) sum += partial[i];
   sum = block_sum<kThreads>(sum);
@@ -78,6 +81,7 @@ DOPPEL_GLOBAL((kThreads), norm_of_parts, float* norm, const double* partial) {
 }
 
 DOPPEL_GLOBAL((1), advance_kernel, StepState* state) {
+  wait_for_earlier_kernels();
   state->step += 1;
 }
 
@@ -91,6 +95,7 @@ __device__ __forceinline__ bool finite(float v) {
 
 template <typename T>
 DOPPEL_GLOBAL((kThreads), nonfinite_kernel, unsigned long long* first, const T* x, int64_t count) {
+  wait_for_earlier_kernels();
   const int64_t i = int64_t(blockIdx.x) * kThreads + threadIdx.x;
   if (i < count && !finite(x[i])) atomicMin(first, static_cast<unsigned long long>(i));
 }

@@ -7,7 +7,6 @@
 //   conv2d_epilogue.cu  the backward epilogue, any shape
 #include "kernels/conv2d.h"
 
-#include <cstdlib>
 #include <stdexcept>
 #include <string>
 
@@ -18,21 +17,12 @@
 #include "kernels/conv2d_simt.h"
 #include "kernels/conv2d_wgmma.h"
 #include "kernels/device/launch_limits.h"
+#include "kernels/left_out.h"
 
 namespace doppel::DOPPEL_BACKEND {
 namespace {
 
 enum class Family { ends, mma, wgmma, simt };
-
-// Where the environment says DOPPEL_WITHOUT=wgmma these kernels are not among the choices, as if the device had none:
-// should one of them end the program, everything else can still be measured and used.
-bool offers_wgmma() {
-  const char* without = std::getenv("DOPPEL_WITHOUT");
-  if (!without || !*without) return has_wgmma();
-  if (std::string(without) != "wgmma")
-    throw std::invalid_argument("DOPPEL_WITHOUT=" + std::string(without) + ": only wgmma can be left out");
-  return false;
-}
 
 bool takes_ends(const Conv2d& conv, Pass pass) {
   return pass == Pass::fprop   ? takes_ends_fprop(conv)
@@ -83,7 +73,7 @@ std::vector<KernelChoice> conv2d_choices(const Conv2d& conv, Pass pass, Stream) 
   const Family family = family_of(free, pass);
   if (family == Family::mma) {
     std::vector<KernelChoice> choices = mma_choices(free, pass);
-    if (!offers_wgmma() || !takes_wgmma(free)) return choices;
+    if (left_out("wgmma") || !has_wgmma() || !takes_wgmma(free)) return choices;
     const std::vector<KernelChoice> more = wgmma_choices(free, pass);
     choices.insert(choices.end(), more.begin(), more.end());
     return choices;

@@ -60,6 +60,7 @@ __device__ __forceinline__ void stage(Quad* patch, Quad* weights, const T* x, co
 template <typename T, int R>
 DOPPEL_GLOBAL((kThreads, 1), few_outputs_kernel, void* y, const T* x, const T* w, const float* b, Conv2d conv,
               Epilogue epilogue, bool vectors) {
+  wait_for_earlier_kernels();
   DOPPEL_SHARED_DYNAMIC(bytes);
   constexpr int kRows = rows_of(R), kTileRows = tile_rows(R);
   const int across = (conv.out_w() + kColumns - 1) / kColumns, down = (conv.out_h() + kTileRows - 1) / kTileRows;
@@ -115,6 +116,7 @@ constexpr int kMirrorThreads = 256;
 
 // dw[k, r, s, c] = mirror[group][c, R - 1 - r, S - 1 - s, k]; one element a thread.
 DOPPEL_GLOBAL((kMirrorThreads), mirror_kernel, float* dw, const float* mirror, Conv2d conv) {
+  wait_for_earlier_kernels();
   const int64_t i = int64_t(blockIdx.x) * kMirrorThreads + threadIdx.x;
   if (i >= conv.weights()) return;
   const int taps = conv.r * conv.s, c = int(i % conv.c), tap = int(i / conv.c % taps), k = int(i / conv.c / taps);

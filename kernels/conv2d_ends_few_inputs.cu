@@ -52,6 +52,7 @@ __device__ __forceinline__ void gather_pixel(Bf16* row, const Bf16* x, const Con
 //   a[pixel][depth]    b[channel][depth]
 DOPPEL_GLOBAL((kThreads), few_inputs_fprop_kernel, void* y, const Bf16* x, const Bf16* w, const float* bias,
               Conv2d conv, Epilogue epilogue, bool mirrored_weights, bool pairs) {
+  wait_for_earlier_kernels();
   DOPPEL_SHARED_DYNAMIC(bytes);
   const int depth = depth_of(conv), padded = padded_depth(conv), pitch = pitch_of(conv), taps = conv.r * conv.s;
   const int thread = int(threadIdx.x), k0 = int(blockIdx.y) * kChannels;
@@ -116,6 +117,7 @@ DOPPEL_GLOBAL((kThreads), few_inputs_fprop_kernel, void* y, const Bf16* x, const
 // A warp has 16 of the channels and all of the depth.
 DOPPEL_GLOBAL((kThreads), few_inputs_wgrad_kernel, float* partial, const Bf16* x, const Bf16* dz, Conv2d conv,
               int splits, int64_t stride, bool vectors) {
+  wait_for_earlier_kernels();
   DOPPEL_SHARED(Eight, a, [kChunk][kChannelPitch / 8]);  // [pixel][channel]
   DOPPEL_SHARED_DYNAMIC(bytes);                          // b[pixel][depth]
   Bf16* const b = reinterpret_cast<Bf16*>(bytes);

@@ -57,6 +57,7 @@ __device__ __forceinline__ void stage(Eight* patch, Eight* weights, const Bf16* 
 // product[pixel][column].
 DOPPEL_GLOBAL((kThreads), products_kernel, void* y, const Bf16* x, const Bf16* w, const float* b, Conv2d conv,
               Epilogue epilogue) {
+  wait_for_earlier_kernels();
   DOPPEL_SHARED_DYNAMIC(bytes);
   const int across = (conv.out_w() + kTileColumns - 1) / kTileColumns;
   const int down = (conv.out_h() + kTileRows - 1) / kTileRows, block = int(blockIdx.x), n = block / (across * down);

@@ -46,6 +46,7 @@ __device__ __forceinline__ Quad load_output(const TOut* y, const BackwardEpilogu
 template <typename TOut, typename T>
 DOPPEL_GLOBAL((kThreads), backward_epilogue_kernel, T* dz, float* partial, const TOut* dy, const TOut* saved,
               BackwardEpilogue e) {
+  wait_for_earlier_kernels();
   DOPPEL_SHARED(Quad, sums, [kThreads]);
   const Conv2d& conv = e.conv;
   const int thread = int(threadIdx.x), lane = thread % e.lanes, line = thread / e.lanes, lines = kThreads / e.lanes;

@@ -24,6 +24,7 @@ struct Kept {
 template <typename T>
 DOPPEL_GLOBAL((T::kThreads, T::kBlocks), dgrad, Bf16* dx, float* partial, const Bf16* dz, const Bf16* w, ConvShape v,
               int splits) {
+  wait_for_earlier_kernels();
   DOPPEL_SHARED_DYNAMIC(shared);
   DOPPEL_SHARED(Kept, kept, [1]);
   const int phase = int(blockIdx.z) / splits, part = int(blockIdx.z) % splits;

@@ -27,6 +27,7 @@ __device__ __forceinline__ void finish(Accumulators<T>& acc, const float* b, flo
 template <typename T>
 DOPPEL_GLOBAL((T::kThreads, T::kBlocks), fprop, Bf16* y, float* partial, const Bf16* x, const Bf16* w, const float* b,
               ConvShape v, float slope, bool shuffle) {
+  wait_for_earlier_kernels();
   DOPPEL_SHARED_DYNAMIC(shared);
   const int pixels = v.n * v.p * v.q;
   const BlockPlace<T> place(v.k);

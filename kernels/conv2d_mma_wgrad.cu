@@ -11,6 +11,7 @@ namespace {
 template <typename T>
 DOPPEL_GLOBAL((T::kThreads, T::kBlocks), wgrad, float* out, const Bf16* x, const Bf16* dz, ConvShape v, PixelStep step,
               int64_t stride) {
+  wait_for_earlier_kernels();
   DOPPEL_SHARED_DYNAMIC(shared);
   const int columns = v.filter, pixels = v.n * v.p * v.q;
   const BlockPlace<T> place(columns);

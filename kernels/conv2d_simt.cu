@@ -155,6 +155,7 @@ __device__ __forceinline__ void write_quad(void* out, int64_t first, const float
 template <typename T, bool Forward>
 DOPPEL_GLOBAL((kTileThreads), gather_kernel, void* out, float* partial, const T* in, const T* w, const float* b,
               Gather g) {
+  wait_for_earlier_kernels();
   const int phase = int(blockIdx.z) % phases<Forward>(g.conv), part = int(blockIdx.z) / phases<Forward>(g.conv);
   const int split = part % g.splits, group = part / g.splits;
   const Axis ah = axis_h<Forward>(g.conv, phase), aw = axis_w<Forward>(g.conv, phase);

@@ -73,6 +73,7 @@ struct WgradLoader {
 // One tile of dw, or of partial[group][split] of dw's shape; blockIdx: tile of columns, tile of rows, split and group.
 template <typename T>
 DOPPEL_GLOBAL((kTileThreads), wgrad_kernel, float* dw, const T* x, const T* dz, Wgrad g) {
+  wait_for_earlier_kernels();
   const int row = int(blockIdx.y) * kTile, column = int(blockIdx.x) * kTile, split = int(blockIdx.z) % g.splits;
   const int64_t group = int(blockIdx.z) / g.splits;
   const int width = g.conv.r * g.conv.s * g.conv.c;

@@ -36,6 +36,7 @@ __device__ __forceinline__ void store_outputs(void* out, int64_t at, const Vecto
 template <int Width>
 DOPPEL_GLOBAL((kThreads), add_kernel, void* out, DType type, const float* partial, int64_t count, int splits,
               int64_t stride) {
+  wait_for_earlier_kernels();
   const int64_t i = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * Width, group = blockIdx.y;
   partial += group * splits * count;
   if (i < count) store_outputs(out, group * stride + i, sum_of_splits<Width>(partial, i, count, splits), type);
@@ -44,6 +45,7 @@ DOPPEL_GLOBAL((kThreads), add_kernel, void* out, DType type, const float* partia
 template <int Width>
 DOPPEL_GLOBAL((kThreads), finish_kernel, void* y, void* saved, const float* partial, const float* b, Conv2d conv,
               Epilogue epilogue, int splits) {
+  wait_for_earlier_kernels();
   const int64_t i = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * Width, count = conv.out_pixels() * conv.k;
   const int64_t group = blockIdx.y;
   if (i >= count) return;

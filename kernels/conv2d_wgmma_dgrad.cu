@@ -44,6 +44,7 @@ template <typename T>
 DOPPEL_GLOBAL((T::kThreads, 1), dgrad, Bf16* dx, float* partial, DOPPEL_GRID_CONSTANT const PhaseMaps maps,
               DOPPEL_GRID_CONSTANT const TensorMap w, DOPPEL_GRID_CONSTANT const Phases phases, ConvShape v, int splits,
               int tiles) {
+  wait_for_earlier_kernels();
   const auto steps_of = [&](int tile) {
     const Steps steps = Job::of<T>(tile, v, phases, splits).steps;
     return steps.end - steps.begin;

@@ -29,6 +29,7 @@ template <typename T>
 DOPPEL_GLOBAL((T::kThreads, 1), fprop, Bf16* y, float* partial, DOPPEL_GRID_CONSTANT const TensorMap x,
               DOPPEL_GRID_CONSTANT const TensorMap w, const float* b, ConvShape v, float slope, bool shuffle,
               int splits, int tiles) {
+  wait_for_earlier_kernels();
   const int pixels = v.n * v.p * v.q;
   const auto steps_of = [&](int tile) {
     const Steps steps = Job::of<T>(tile, v, splits).steps;

@@ -34,6 +34,7 @@ struct PixelMaps {
 template <typename T>
 DOPPEL_GLOBAL((T::kThreads, 1), wgrad, float* out, DOPPEL_GRID_CONSTANT const PixelMaps x,
               DOPPEL_GRID_CONSTANT const TensorMap dz, ConvShape v, int splits, int64_t stride, int tiles) {
+  wait_for_earlier_kernels();
   const int of_tap = ceil_div(v.c, 64), units = v.r * v.s * of_tap, pixels = v.n * v.p * v.q;
   const auto steps_of = [&](int tile) {
     const Steps steps = Job::of<T>(tile, v, splits).steps;

@@ -25,6 +25,7 @@ constexpr int kColumns = kWarpSize, kLines = 16, kThreads = kColumns * kLines;
 // and their sums are added from the first warp to the last.
 template <typename T>
 DOPPEL_GLOBAL((kThreads), column_sums, float* sums, const T* y, int rows, int columns) {
+  wait_for_earlier_kernels();
   DOPPEL_SHARED(float, parts, [kLines][kColumns]);
   const int column = int(blockIdx.x) * kColumns + int(threadIdx.x), line = int(threadIdx.y);
   float sum = 0;

@@ -56,6 +56,7 @@ __device__ __forceinline__ Tile this_tile(const Sizes& s, const Tiling& t) {
 template <int Window>
 DOPPEL_GLOBAL((kThreads), dssim_forward, double* partial, float* derivatives, const float* y, const float* t,
               const float* mask, LossShape shape, Sizes s, Taps taps) {
+  wait_for_earlier_kernels();
   constexpr int kInW = kTileW + Window - 1, kInH = kTileH + Window - 1;
   DOPPEL_SHARED(float, ys, [kInH][kInW]);
   DOPPEL_SHARED(float, ts, [kInH][kInW]);
@@ -120,6 +121,7 @@ DOPPEL_GLOBAL((kThreads), dssim_forward, double* partial, float* derivatives, co
 template <int Window>
 DOPPEL_GLOBAL((kThreads), dssim_backward, float* dy, const float* derivatives, const float* y, const float* t, Sizes s,
               Taps taps, float scale, bool accumulate) {
+  wait_for_earlier_kernels();
   constexpr int kHalo = Window - 1, kInW = kTileW + kHalo, kInH = kTileH + kHalo;
   DOPPEL_SHARED(float, in, [kDerivatives][kInH][kInW]);
   DOPPEL_SHARED(float, rows, [kDerivatives][kInH][kTileW]);
@@ -164,6 +166,7 @@ DOPPEL_GLOBAL((kThreads), dssim_backward, float* dy, const float* derivatives, c
 // loss[0] = or += the partial sums' total times `scale`.
 DOPPEL_GLOBAL((kThreads), dssim_mean, float* loss, const double* partial, int64_t parts, double scale,
               bool accumulate) {
+  wait_for_earlier_kernels();
   double sum = 0;
   for (int64_t i = threadIdx.x; i < parts; i += kThreads) sum += partial[i];
   sum = block_sum<kThreads>(sum);

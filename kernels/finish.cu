@@ -13,6 +13,7 @@ constexpr int kThreads = 256;
 
 template <typename Out, typename In>
 DOPPEL_GLOBAL((kThreads), finish_kernel, Out* y, const In* z, const float* b, Finish f) {
+  wait_for_earlier_kernels();
   const int64_t from = int64_t(blockIdx.x) * kThreads + threadIdx.x;
   if (from >= int64_t(f.n) * f.h * f.w * f.k) return;
   const int k = int(from % f.k);
@@ -28,6 +29,7 @@ DOPPEL_GLOBAL((kThreads), finish_kernel, Out* y, const In* z, const float* b, Fi
 
 template <typename T>
 DOPPEL_GLOBAL((kThreads), column_sums_kernel, float* sums, const T* x, int64_t rows, int columns) {
+  wait_for_earlier_kernels();
   const int k = int(blockIdx.x) * kThreads + int(threadIdx.x);
   if (k >= columns) return;
   float sum = 0;

@@ -48,12 +48,14 @@ struct Floats {
 
 template <typename Source, typename Sink>
 DOPPEL_GLOBAL((kThreads), crop_kernel, Sink sink, Source source, CropGeometry g, int width, int height) {
+  wait_for_earlier_kernels();
   const int x = int(blockIdx.x * kBlockW + threadIdx.x), y = int(blockIdx.y * kBlockH + threadIdx.y);
   if (x < width && y < height) sink(x, y, source(g.back({float(x), float(y)}), g));
 }
 
 DOPPEL_GLOBAL((kThreads), paste_kernel, ImageView frame, const float* face, int size, const float* mask, int mask_size,
               Affine frame_to_face, PasteGeometry g) {
+  wait_for_earlier_kernels();
   const int x = g.x0 + int(blockIdx.x * kBlockW + threadIdx.x), y = g.y0 + int(blockIdx.y * kBlockH + threadIdx.y);
   if (x >= g.x1 || y >= g.y1) return;
   const Point q = frame_to_face({float(x), float(y)});

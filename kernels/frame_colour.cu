@@ -30,6 +30,7 @@ DOPPEL_BOTH inline ColourSums sum_of(const ColourSums* parts, int count) {
 // mean that the first pass found.
 template <int Pass>
 DOPPEL_GLOBAL((kThreads), colour_sums, Parts* parts, const float* image, const float* mask, int64_t pixels) {
+  wait_for_earlier_kernels();
   DOPPEL_SHARED(ColourMoments, moments, [1]);
   if constexpr (Pass == 1) {
     if (threadIdx.x == 0) moments[0] = colour_moments(sum_of(parts->pass[0], int(gridDim.x)));
@@ -53,6 +54,7 @@ DOPPEL_GLOBAL((kThreads), colour_sums, Parts* parts, const float* image, const f
 }
 
 DOPPEL_GLOBAL((kThreads), apply_kernel, float* image, int64_t pixels, ColourMap map) {
+  wait_for_earlier_kernels();
   const int64_t i = int64_t(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= pixels) return;
   float* p = image + 3 * i;

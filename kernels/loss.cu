@@ -27,6 +27,7 @@ unsigned parts_of(const LossShape& s) {
 template <typename Loss>
 DOPPEL_GLOBAL((kThreads), pointwise_kernel, double* partial, float* dy, const float* y, const float* t,
               const float* mask, LossShape s, float scale, bool accumulate) {
+  wait_for_earlier_kernels();
   const int64_t count = int64_t(s.n) * s.h * s.w * s.c;
   const int64_t begin = count * blockIdx.x / gridDim.x, end = count * (blockIdx.x + 1) / gridDim.x;
   double sum = 0;
@@ -45,6 +46,7 @@ DOPPEL_GLOBAL((kThreads), pointwise_kernel, double* partial, float* dy, const fl
 }
 
 DOPPEL_GLOBAL((kThreads), mean_kernel, float* mean, const double* partial, int parts, double count) {
+  wait_for_earlier_kernels();
   double sum = 0;
   for (int i = int(threadIdx.x); i < parts; i += kThreads) sum += partial[i];
   sum = block_sum<kThreads>(sum);
@@ -52,6 +54,7 @@ DOPPEL_GLOBAL((kThreads), mean_kernel, float* mean, const double* partial, int p
 }
 
 DOPPEL_GLOBAL((1), total_kernel, float* losses, float l1, float mse, float dssim) {
+  wait_for_earlier_kernels();
   if (!(mse > 0)) losses[2] = 0;
   if (!(dssim > 0)) losses[3] = 0;
   losses[0] = l1 * losses[1] + mse * losses[2] + dssim * losses[3];

@@ -15,6 +15,7 @@ constexpr int kThreads = 256;
 // (r, w). `units` of them altogether, `run` in a run, `width` small pixels in a row.
 template <bool Forward, typename Unit>
 DOPPEL_GLOBAL((kThreads), shuffle, Unit* out, const Unit* in, int64_t units, int run, int width) {
+  wait_for_earlier_kernels();
   const int64_t large = int64_t(blockIdx.x) * kThreads + threadIdx.x;
   if (large >= units) return;
   const int64_t pixel = large / run, row = pixel / width;

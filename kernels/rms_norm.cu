@@ -14,6 +14,7 @@ constexpr int kThreads = 256;
 // A thread reads and writes the same elements in both sweeps, so y may be x.
 template <typename T>
 DOPPEL_GLOBAL((kThreads), forward_kernel, T* y, const T* x, RmsNorm n) {
+  wait_for_earlier_kernels();
   const int64_t row = int64_t(blockIdx.x) * n.width;
   float squares = 0;
   for (int i = int(threadIdx.x); i < n.width; i += kThreads) {
@@ -26,6 +27,7 @@ DOPPEL_GLOBAL((kThreads), forward_kernel, T* y, const T* x, RmsNorm n) {
 
 template <typename T>
 DOPPEL_GLOBAL((kThreads), backward_kernel, T* dx, const T* dy, const T* x, RmsNorm n) {
+  wait_for_earlier_kernels();
   const int64_t row = int64_t(blockIdx.x) * n.width;
   float squares = 0, product = 0;
   for (int i = int(threadIdx.x); i < n.width; i += kThreads) {

@@ -45,6 +45,7 @@ __device__ __forceinline__ void draw(Drawn& drawn, const Warp& w, uint64_t seed,
 }
 
 DOPPEL_GLOBAL((kWarpSize), draw_kernel, WarpSample* samples, WarpFaces faces, const StepState* state, Warp w) {
+  wait_for_earlier_kernels();
   DOPPEL_SHARED(DrawnMemory, memory, [1]);
   Drawn& drawn = *static_cast<Drawn*>(static_cast<void*>(memory));
   const uint32_t sample = blockIdx.x;
@@ -96,6 +97,7 @@ DOPPEL_BOTH int parts_of(const Warp& w) {
 // samples.)
 template <typename T>
 DOPPEL_GLOBAL((kThreads), warp_kernel, T* input, float* target, WarpFaces faces, const StepState* state, Warp w) {
+  wait_for_earlier_kernels();
   DOPPEL_SHARED(DrawnMemory, memory, [1]);
   Drawn& drawn = *static_cast<Drawn*>(static_cast<void*>(memory));
   const int parts = parts_of(w);

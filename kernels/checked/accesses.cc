@@ -151,6 +151,10 @@ void ShadowChecker::check_shared(Block& block, const unsigned char* begin, size_
 
 void ShadowChecker::check_global(Block& block, Region& region, const char* begin, size_t bytes, Access kind,
                                  const Touch& touch) {
+  if (options().early_start && !block.current().waited)
+    block.fail(Defect::too_early, block.place(touch.thread) + verb(kind) + count_text(bytes) +
+                                      " of global memory before wait_for_earlier_kernels(), at " +
+                                      text_of(touch.place));
   if (!region.unwritten.empty()) check_written(region, begin, bytes, kind, touch);
   // What is read and never written meets nothing.
   if (region.input_of == block.first_serial() && region.output_of != block.first_serial()) {

@@ -7,6 +7,7 @@
 #include "kernels/device/async_copy.h"
 #include "kernels/device/atomic.h"
 #include "kernels/device/barrier.h"
+#include "kernels/device/early_start.h"
 #include "kernels/device/launch.h"
 #include "kernels/device/mbarrier.h"
 #include "kernels/device/mma.h"

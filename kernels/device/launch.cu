@@ -6,6 +6,7 @@
 
 #include "kernels/device/device_value.h"
 #include "kernels/device_error.h"
+#include "kernels/left_out.h"
 
 namespace doppel {
 namespace {
@@ -29,6 +30,12 @@ int attribute_here(cudaDeviceAttr attribute) {
   CHECK_CUDA(cudaGetDevice(&device));
   CHECK_CUDA(cudaDeviceGetAttribute(&value, attribute, device));
   return value;
+}
+
+// Whether the kernel may start before earlier ones have ended: the card can, and the code that runs on it, which may be
+// of an older architecture, waits (kernels/device/early_start.h).
+bool starts_early(const cudaFuncAttributes& kernel) {
+  return on_cuda::device_sm() >= 90 && kernel.ptxVersion >= 90 && !left_out("early_start");
 }
 
 // Whether the driver has stream-ordered memory: some virtual cards have none.
@@ -66,8 +73,17 @@ void launch_on_card(const char* name, const void* kernel, const Geometry& g, voi
   if (g.shared > 0 && (g.shared > allowed || g.shared + attributes.sharedSizeBytes > a.shared_static))
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(std::max(g.shared, allowed))),
           "cudaFuncSetAttribute", __LINE__, name);
-  check(cudaLaunchKernel(kernel, g.grid, g.block, arguments, g.shared, stream_of(stream)), "cudaLaunchKernel", __LINE__,
-        name);
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = g.grid;
+  config.blockDim = g.block;
+  config.dynamicSmemBytes = g.shared;
+  config.stream = stream_of(stream);
+  config.attrs = &early;
+  config.numAttrs = starts_early(attributes) ? 1 : 0;
+  check(cudaLaunchKernelExC(&config, kernel, arguments), "cudaLaunchKernelExC", __LINE__, name);
 }
 
 void* device_value_new(const void* value, size_t bytes, Stream stream) {

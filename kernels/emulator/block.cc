@@ -59,7 +59,7 @@ void Block::reset(const Launch& launch, uint32_t number, uint32_t first_serial) 
     t.thread = at;
     t.block = this;
     t.number = i;
-    t.started = false;
+    t.started = t.waited = false;
     t.wait = Wait::nothing;
     t.copies.clear();
     t.groups.clear();

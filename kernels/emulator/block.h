@@ -44,6 +44,7 @@ struct Poll {
 struct Thread : ThreadPlace {
   int number = 0;
   bool started = false;
+  bool waited = false;  // for the kernels before this one
   Wait wait = Wait::nothing;
   WarpOp op = WarpOp::sync;  // Wait::lanes
   unsigned mask = 0;         // Wait::lanes

@@ -9,6 +9,8 @@ namespace doppel::emulator {
 
 void Block::leave(Thread& thread) {
   check_products_done(*this, thread);
+  if (options().early_start && !thread.waited)
+    fail(Defect::too_early, place(thread.number) + "has left the kernel without wait_for_earlier_kernels()");
   thread.wait = Wait::left;
   ++left_;
   progress();

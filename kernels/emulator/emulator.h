@@ -21,8 +21,9 @@ struct Options {
   int sm = 80;  // the architecture whose limits hold: 80, 86, 89, 90, 120
   Order blocks = Order::forward;
   Order warps = Order::forward;
-  int multiprocessors = 2;  // what multiprocessors() answers: kernels whose blocks stay size their grid by it
-  uint64_t seed = 1;        // of the shuffled orders
+  int multiprocessors = 2;   // what multiprocessors() answers: kernels whose blocks stay size their grid by it
+  uint64_t seed = 1;         // of the shuffled orders
+  bool early_start = false;  // holds kernels to the rules of kernels/device/early_start.h
 };
 // Of all launches from now on; to be changed between launches only.
 Options& options();
@@ -42,6 +43,7 @@ enum class Defect {
   bad_barrier,             // a misused mbarrier, barrier number or mask
   product_not_waited_for,  // accumulators of a wgmma before its wait (checked build), or never waited for
   missing_fence,           // before a wgmma, or between ordinary stores and what reads past them
+  too_early,               // memory before wait_for_earlier_kernels() (checked build), or a kernel without it
   bad_registers,           // registers_increase to fewer than a thread has, or registers_decrease to more
 };
 // "out of bounds", "shared-memory race", ...

@@ -83,6 +83,8 @@ const char* name_of(Defect defect) {
       return "wgmma not waited for";
     case Defect::missing_fence:
       return "missing fence";
+    case Defect::too_early:
+      return "too early";
     case Defect::bad_registers:
       return "bad register count";
   }

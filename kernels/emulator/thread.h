@@ -58,6 +58,9 @@ inline dim3 grid_dim() {
 
 int lane_number();
 
+// The running thread has waited for the kernels launched before this one.
+void earlier_kernels_done();
+
 // Barrier `id` of the block for `threads` threads; 0 threads: all of them. `wait` false: only arrives.
 void barrier(int id, int threads, bool wait, Where where);
 

@@ -147,6 +147,10 @@ void complete(Exchange& e, WarpOp op, unsigned mask) {
 
 }  // namespace
 
+void earlier_kernels_done() {
+  running_block()->current().waited = true;
+}
+
 int lane_number() {
   return running_block()->current().lane();
 }

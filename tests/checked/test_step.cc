@@ -151,6 +151,7 @@ struct Emulated {
   emulator::Options before = emulator::options();
   Emulated(int sm, emulator::Order order) {
     emulator::options().sm = sm;
+    emulator::options().early_start = true;
     emulator::options().blocks = emulator::options().warps = order;
   }
   ~Emulated() { emulator::options() = before; }

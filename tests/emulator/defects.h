@@ -37,8 +37,12 @@ std::vector<Planted> planted_tma();        // defects_tma.cu; for sm_90
 std::vector<Planted> planted_wgmma();      // defects_wgmma.cu; for sm_90
 std::vector<Planted> planted_registers();  // defects_registers.cu; for sm_90
 
+std::vector<Planted> planted_early();  // defects_early.cu; with emulator::Options::early_start
+
 // One thread whose variables are more than its stack.
 void run_out_of_stack(const Ground& ground, Stream stream);
+// A kernel of which, if not `waits`, one thread never waits for those before it.
+void leave_without_waiting(bool waits, Stream stream);
 
 // For their files: the kernel `name` on a grid of `grid` blocks of `block` threads with `shared` bytes.
 #define DOPPEL_PLANT(name, defect, checked_only, grid, block, shared, ...)                                    \

@@ -23,6 +23,7 @@ struct PlantedFile {
   const char* name;
   int sm;
   std::vector<Planted> all;
+  bool early_start = false;
 };
 std::vector<PlantedFile> files() {
   return {{"defects_shared.cu", 80, planted_shared()},
@@ -35,7 +36,8 @@ std::vector<PlantedFile> files() {
           {"defects_unwritten.cu", 80, planted_unwritten()},
           {"defects_tma.cu", 90, planted_tma()},
           {"defects_wgmma.cu", 90, planted_wgmma()},
-          {"defects_registers.cu", 90, planted_registers()}};
+          {"defects_registers.cu", 90, planted_registers()},
+          {"defects_early.cu", 80, planted_early(), true}};
 }
 
 // Lines of such a file by the mark at their end.
@@ -79,6 +81,7 @@ TEST_CASE("every planted defect is caught by class, kernel and line", "[emulator
         INFO(p.name << ", order " << int(order));
         emulator::options().blocks = emulator::options().warps = order;
         emulator::options().sm = file.sm;
+        emulator::options().early_start = file.early_start;
         emulator::Defect defect{};
         const std::string text = report(p.wrong, defect);
         emulator::options() = {};
@@ -104,11 +107,23 @@ TEST_CASE("the right twins of the planted defects are silent", "[emulator]") {
         INFO(p.name << ", order " << int(order));
         emulator::options().blocks = emulator::options().warps = order;
         emulator::options().sm = file.sm;
+        emulator::options().early_start = file.early_start;
         emulator::Defect defect{};
         const std::string text = report(p.right, defect);
         emulator::options() = {};
         CHECK(text == "");
       }
+}
+
+TEST_CASE("a kernel that ends without waiting for those before it is named", "[emulator]") {
+  const Stream stream{Device::emulator};
+  CHECK_NOTHROW(leave_without_waiting(false, stream));
+  emulator::options().early_start = true;
+  CHECK_NOTHROW(leave_without_waiting(true, stream));
+  CHECK_THROWS_WITH(leave_without_waiting(false, stream),
+                    "too early: kernel waits_on_some_ways block (0,0,0) thread (7,0,0) has left the kernel without "
+                    "wait_for_earlier_kernels()");
+  emulator::options() = {};
 }
 
 TEST_CASE("memory holds nothing until a kernel or the host has written it", "[emulator]") {
