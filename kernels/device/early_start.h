@@ -1,4 +1,4 @@
-// On cards of compute capability 9.0 and later a kernel's blocks may start before the kernel launched before it has
+// On cards of compute capability 9.0 a kernel's blocks may start before the kernel launched before it has
 // ended ("programmatic dependent launch", CUDA C++ Programming Guide): on what the last blocks of that one leave free,
 // so that a kernel costs less beside its work. What they do before they wait is their own affair; memory is not:
 //
@@ -7,7 +7,7 @@
 //                                before is over and its writes are there. PTX ISA, griddepcontrol
 //
 // Every kernel must do so: one that ended without waiting would tell the next one that all before it is over. The
-// checked build of the emulator holds them to it (emulator::Options::early_start). Older cards start kernels one after
+// checked build of the emulator holds them to it (emulator::Options::early_start). Other cards start kernels one after
 // the other, and so does DOPPEL_WITHOUT=early_start in the environment (kernels/left_out.h).
 #pragma once
 

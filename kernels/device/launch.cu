@@ -33,9 +33,10 @@ int attribute_here(cudaDeviceAttr attribute) {
 }
 
 // Whether the kernel may start before earlier ones have ended: the card can, and the code that runs on it, which may be
-// of an older architecture, waits (kernels/device/early_start.h).
+// of an older architecture, waits (kernels/device/early_start.h). Not on cards after 9.x, where recording a graph of
+// such launches is said to fail (sgl-project/sglang, pull request 18596) and nobody has tried ours.
 bool starts_early(const cudaFuncAttributes& kernel) {
-  return on_cuda::device_sm() >= 90 && kernel.ptxVersion >= 90 && !left_out("early_start");
+  return on_cuda::device_sm() / 10 == 9 && kernel.ptxVersion >= 90 && !left_out("early_start");
 }
 
 // Whether the driver has stream-ordered memory: some virtual cards have none.
