@@ -57,7 +57,8 @@ void launch_on_card(const char* name, const void* kernel, const Geometry& g, voi
   const std::string problem = launch_problem({{g.grid.x, g.grid.y, g.grid.z},
                                               {g.block.x, g.block.y, g.block.z},
                                               g.shared + attributes.sharedSizeBytes,
-                                              attributes.maxThreadsPerBlock},
+                                              attributes.maxThreadsPerBlock,
+                                              g.cluster},
                                              a);
   if (!problem.empty()) throw LaunchError("launch: kernel " + std::string(name) + ": " + problem);
   // What is more than 48 KB with the static arrays must be asked for, and so must more than was asked for before. Never
@@ -66,8 +67,23 @@ void launch_on_card(const char* name, const void* kernel, const Geometry& g, voi
   if (g.shared > 0 && (g.shared > allowed || g.shared + attributes.sharedSizeBytes > a.shared_static))
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(std::max(g.shared, allowed))),
           "cudaFuncSetAttribute", __LINE__, name);
-  check(cudaLaunchKernel(kernel, g.grid, g.block, arguments, g.shared, stream_of(stream)), "cudaLaunchKernel", __LINE__,
-        name);
+  if (g.cluster == 1) {
+    check(cudaLaunchKernel(kernel, g.grid, g.block, arguments, g.shared, stream_of(stream)), "cudaLaunchKernel",
+          __LINE__, name);
+    return;
+  }
+  cudaLaunchAttribute cluster{};
+  cluster.id = cudaLaunchAttributeClusterDimension;
+  cluster.val.clusterDim.x = unsigned(g.cluster);
+  cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = g.grid;
+  config.blockDim = g.block;
+  config.dynamicSmemBytes = g.shared;
+  config.stream = stream_of(stream);
+  config.attrs = &cluster;
+  config.numAttrs = 1;
+  check(cudaLaunchKernelExC(&config, kernel, arguments), "cudaLaunchKernelExC", __LINE__, name);
 }
 
 void* device_value_new(const void* value, size_t bytes, Stream stream) {
