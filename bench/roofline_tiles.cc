@@ -23,9 +23,11 @@ std::optional<KernelTile> kernel_tile(KernelKind kernel) {
     case KernelKind::mma_64x64:
       return tile_of<on::SmallTile>("Tile<64, 64,");
     case KernelKind::wgmma_128x256:
-      return tile_of<on::WideWgmmaTile>("WgmmaTile<256,");
+      return tile_of<on::WideWgmmaTile>("WgmmaTile<128, 256,");
+    case KernelKind::wgmma_256x128:
+      return tile_of<on::TallWgmmaTile>("WgmmaTile<256, 128,");
     case KernelKind::wgmma_128x128:
-      return tile_of<on::SquareWgmmaTile>("WgmmaTile<128,");
+      return tile_of<on::SquareWgmmaTile>("WgmmaTile<128, 128,");
     default:
       return std::nullopt;
   }

@@ -130,7 +130,7 @@ void wgmma_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, vo
   const ConvShape v = shape_of(conv);
   float* const partial = splits > 1 ? static_cast<float*>(workspace) : nullptr;
   Tiled filters = filters_of(conv, w, 64);  // of as many output channels as a step has, one block of input channels
-  with_wgmma_tile(wgmma_columns(kernel), [&, splits = splits]<typename T>(T) {
+  with_wgmma_tile(kernel, [&, splits = splits]<typename T>(T) {
     const Phases phases = phases_of<T>(conv);
     const int tiles = tiles_of(phases.first[4], conv, splits);
     DOPPEL_KERNEL(dgrad<T>).launch({unsigned(std::min(tiles, multiprocessors())), T::kThreads, T::kShared},

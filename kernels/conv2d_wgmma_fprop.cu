@@ -95,7 +95,7 @@ void wgmma_fprop(void* y, void* saved, const void* x, const void* w, const float
   const ConvShape v = shape_of(conv);
   float* const partial = by_partials(conv, epilogue) ? static_cast<float*>(workspace) : nullptr;
   const float slope = epilogue.activation == Activation::leaky_relu ? epilogue.slope : 1.0f;
-  with_wgmma_tile(wgmma_columns(kernel), [&, splits = splits]<typename T>(T) {
+  with_wgmma_tile(kernel, [&, splits = splits]<typename T>(T) {
     const int tiles = tiles_of(blocks_of<T>(conv.out_pixels(), v.k), conv, splits);
     DOPPEL_KERNEL(fprop<T>).launch({unsigned(std::min(tiles, multiprocessors())), T::kThreads, T::kShared},
                                    static_cast<Bf16*>(y), partial, make_tensor_map(pixels_of(conv, x, T::kM)),

@@ -1,10 +1,10 @@
-// Blocks that multiply one tile of 128 x N results after the other: acc[m, n] = sum over k of A[m, k] B[k, n], bf16
+// Blocks that multiply one tile of M x N results after the other: acc[m, n] = sum over k of A[m, k] B[k, n], bf16
 // operands, fp32 sums, by wgmma on stages of shared memory that the copy engine fills in steps of 64 along k.
 //
 // A block has three warpgroups, each with one job for as long as the block lives:
 //
 //   producer    one thread of it asks for the copies of the next step, as soon as a stage is empty
-//   consumers   two, each of 64 of the tile's rows: multiply what is full, store what is done
+//   consumers   two, each of half of the tile's rows: multiply what is full, store what is done
 //   watch       a thread of the producer's, waits for the consumers to be done, but not for ever (mbarrier_wait)
 //
 // Stage s goes round between two mbarriers: the bytes of both operands end a phase of full[s], the arrivals of the
@@ -26,10 +26,11 @@ namespace doppel::DOPPEL_BACKEND {
 constexpr int kWgmmaRow = 128, kWgmmaBlock = 64 * kWgmmaRow;
 
 // The shared memory of a block: the stages, then 16 rows of 128 bytes for each consuming warp, to store through.
-template <int N, int Stages>
+template <int M, int N, int Stages>
 struct WgmmaTile {
-  static constexpr int kM = 128, kN = N, kK = 64, kStages = Stages;
+  static constexpr int kM = M, kN = N, kK = 64, kStages = Stages;
   static constexpr int kConsumers = 2, kThreads = (1 + kConsumers) * 128, kWarps = kConsumers * 4;
+  static constexpr int kHeights = M / (64 * kConsumers);                            // products of 64 rows of a consumer
   static constexpr int kBytesA = kM * kWgmmaRow, kBytes = kBytesA + N * kWgmmaRow;  // of a stage
   static constexpr int kStore = 16 * kWgmmaRow;                                     // of a warp
   static constexpr int kShared = Stages * kBytes + kWarps * kStore + 1024;          // the last to align the first
@@ -40,14 +41,17 @@ struct WgmmaTile {
   static_assert(kProducerRegisters + kConsumers * kConsumerRegisters <=
                 (1 + kConsumers) * registers_per_thread(kThreads, 1));
 };
-using WideWgmmaTile = WgmmaTile<256, 4>;
-using SquareWgmmaTile = WgmmaTile<128, 5>;
+using WideWgmmaTile = WgmmaTile<128, 256, 4>;
+using TallWgmmaTile = WgmmaTile<256, 128, 4>;
+using SquareWgmmaTile = WgmmaTile<128, 128, 5>;
 
-// Calls body(Tile) for 256 or 128 columns.
+// Calls body(Tile) for the chosen one.
 template <typename Body>
-void with_wgmma_tile(int columns, Body&& body) {
-  if (columns == 256)
+void with_wgmma_tile(KernelKind kernel, Body&& body) {
+  if (kernel == KernelKind::wgmma_128x256)
     body(WideWgmmaTile{});
+  else if (kernel == KernelKind::wgmma_256x128)
+    body(TallWgmmaTile{});
   else
     body(SquareWgmmaTile{});
 }
@@ -111,13 +115,17 @@ struct StageToFill {
   MBarrier* full;
 };
 
-// acc = the sum of the next `steps` stages, of this warpgroup's 64 rows.
+// acc = the sums of the next `steps` stages, of this warpgroup's rows, `rows` the first, 64 after the other.
 template <typename T, bool AAcross, bool BAcross>
-__device__ __forceinline__ void wgmma_steps(float (&acc)[T::kN / 2], const unsigned char* stages, MBarrier* full,
-                                            MBarrier* empty, StageWalk<T::kStages>& walk, int steps, int rows) {
+__device__ __forceinline__ void wgmma_steps(float (&acc)[T::kHeights][T::kN / 2], const unsigned char* stages,
+                                            MBarrier* full, MBarrier* empty, StageWalk<T::kStages>& walk, int steps,
+                                            int rows) {
 #pragma unroll
-  for (float& sum : acc) sum = 0;
-  wgmma_fence(acc);
+  for (auto& sums : acc)
+#pragma unroll
+    for (float& sum : sums) sum = 0;
+#pragma unroll
+  for (auto& sums : acc) wgmma_fence(sums);
   int used = 0;
   for (int step = 0; step < steps; ++step) {
     mbarrier_wait_watched(full[walk.stage], walk.parity);
@@ -126,9 +134,13 @@ __device__ __forceinline__ void wgmma_steps(float (&acc)[T::kN / 2], const unsig
     wgmma_fence();
 #pragma unroll
     for (int i = 0; i < T::kK / 16; ++i) {
-      const uint64_t da = AAcross ? wgmma_across(a + 16 * kWgmmaRow * i, kWgmmaBlock) : wgmma_along(a + 32 * i);
       const uint64_t db = BAcross ? wgmma_across(b + 16 * kWgmmaRow * i, kWgmmaBlock) : wgmma_along(b + 32 * i);
-      wgmma<AAcross, BAcross>(acc, da, db, true);
+#pragma unroll
+      for (int j = 0; j < T::kHeights; ++j) {
+        const unsigned char* const aj = a + j * kWgmmaBlock;
+        const uint64_t da = AAcross ? wgmma_across(aj + 16 * kWgmmaRow * i, kWgmmaBlock) : wgmma_along(aj + 32 * i);
+        wgmma<AAcross, BAcross>(acc[j], da, db, true);
+      }
     }
     wgmma_commit();
     // The step before this one has been read, and may be overwritten.
@@ -137,7 +149,8 @@ __device__ __forceinline__ void wgmma_steps(float (&acc)[T::kN / 2], const unsig
     used = walk.stage;
     walk.next();
   }
-  wgmma_wait<0>(acc);
+#pragma unroll
+  for (auto& sums : acc) wgmma_wait<0>(sums);
   if (steps > 0 && lane() == 0) mbarrier_arrive(empty[used]);
 }
 
@@ -146,8 +159,8 @@ __device__ __forceinline__ void wgmma_steps(float (&acc)[T::kN / 2], const unsig
 //   steps_of(tile)               how many steps its sum has, maybe 0
 //   load(tile, next)             in the producing thread: for each of them calls next() once, which waits for a stage
 //                                and returns the StageToFill, and starts copies of T::kBytes in all to it
-//   store(tile, acc, row, warp)  in the consumers: `row` is the first of the tile of this warp's 16, `warp` the 2 KB of
-//                                shared memory that are its own
+//   store(tile, acc, row, warp)  in the consumers, for each 64 rows: `row` is the first of the tile of this warp's 16,
+//                                `warp` the 2 KB of shared memory that are its own
 template <typename T, bool AAcross, bool BAcross, typename Steps, typename Load, typename Store>
 __device__ __forceinline__ void wgmma_tiles(int tiles, Steps&& steps_of, Load&& load, Store&& store) {
   DOPPEL_SHARED_DYNAMIC(bytes);
@@ -182,12 +195,13 @@ __device__ __forceinline__ void wgmma_tiles(int tiles, Steps&& steps_of, Load&& 
         });
   } else {
     registers_increase<T::kConsumerRegisters>();
-    const int consumer = warp() - 4, rows = consumer / 4 * 64;
+    const int consumer = warp() - 4, rows = consumer / 4 * (T::kM / T::kConsumers);
     unsigned char* const mine = stages + T::kStages * T::kBytes + consumer * T::kStore;
     for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x)) {
-      float acc[T::kN / 2];
+      float acc[T::kHeights][T::kN / 2];
       wgmma_steps<T, AAcross, BAcross>(acc, stages, full, empty, walk, steps_of(tile), rows);
-      store(tile, acc, consumer * 16, mine);
+#pragma unroll
+      for (int j = 0; j < T::kHeights; ++j) store(tile, acc[j], rows + 64 * j + consumer % 4 * 16, mine);
     }
     if (lane() == 0) mbarrier_arrive(done[0]);
   }

@@ -98,7 +98,7 @@ void wgmma_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, v
   const int64_t count = conv.weights(), outputs = conv.out_elements();
   const Tiled gradients{dz, {v.k, conv.out_pixels(), 1, conv.groups}, {v.k, outputs, outputs}, kWgmmaStep, 1};
   const int units = v.r * v.s * ceil_div(v.c, 64);
-  with_wgmma_tile(wgmma_columns(kernel), [&, splits = splits]<typename T>(T) {
+  with_wgmma_tile(kernel, [&, splits = splits]<typename T>(T) {
     const int tiles = tiles_of(blocks_of<T>(v.k, int64_t(units) * 64), conv, splits);
     DOPPEL_KERNEL(wgrad<T>).launch({unsigned(std::min(tiles, multiprocessors())), T::kThreads, T::kShared},
                                    partial ? partial : dw, maps_of(conv, x), make_tensor_map(gradients), v, splits,
