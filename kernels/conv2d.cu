@@ -25,13 +25,18 @@ namespace {
 enum class Family { ends, mma, wgmma, simt };
 
 // Where the environment says DOPPEL_WITHOUT=wgmma these kernels are not among the choices, as if the device had none:
-// should one of them end the program, everything else can still be measured and used.
-bool offers_wgmma() {
-  const char* without = std::getenv("DOPPEL_WITHOUT");
-  if (!without || !*without) return has_wgmma();
-  if (std::string(without) != "wgmma")
-    throw std::invalid_argument("DOPPEL_WITHOUT=" + std::string(without) + ": only wgmma can be left out");
-  return false;
+// should one of them end the program, everything else can still be measured and used. DOPPEL_WITHOUT=clusters leaves
+// out those of several blocks that run together.
+std::vector<KernelChoice> offered_wgmma(const Conv2d& conv, Pass pass) {
+  const char* variable = std::getenv("DOPPEL_WITHOUT");
+  const std::string without = variable ? variable : "";
+  if (without != "" && without != "wgmma" && without != "clusters")
+    throw std::invalid_argument("DOPPEL_WITHOUT=" + without + ": only wgmma or clusters can be left out");
+  if (without == "wgmma" || !has_wgmma() || !takes_wgmma(conv)) return {};
+  std::vector<KernelChoice> choices = wgmma_choices(conv, pass);
+  if (without == "clusters")
+    std::erase_if(choices, [](const KernelChoice& choice) { return wgmma_cluster(choice.kernel) > 1; });
+  return choices;
 }
 
 bool takes_ends(const Conv2d& conv, Pass pass) {
@@ -83,8 +88,7 @@ std::vector<KernelChoice> conv2d_choices(const Conv2d& conv, Pass pass, Stream) 
   const Family family = family_of(free, pass);
   if (family == Family::mma) {
     std::vector<KernelChoice> choices = mma_choices(free, pass);
-    if (!offers_wgmma() || !takes_wgmma(free)) return choices;
-    const std::vector<KernelChoice> more = wgmma_choices(free, pass);
+    const std::vector<KernelChoice> more = offered_wgmma(free, pass);
     choices.insert(choices.end(), more.begin(), more.end());
     return choices;
   }

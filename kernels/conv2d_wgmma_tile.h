@@ -10,12 +10,18 @@
 // Stage s goes round between two mbarriers: the bytes of both operands end a phase of full[s], the arrivals of the
 // eight consuming warps one of empty[s]. The producer does not stop at the end of a tile: while the consumers store
 // one, the first steps of the next are on their way.
+//
+// Two blocks may be a pair (kernels/device/cluster.h), with neighbouring tiles along m of the same columns: each brings
+// its own A and half of B, which the copy engine writes to both. A stage is empty when the consumers of both are done
+// with it, and the bytes of both producers end a phase of full[s] in each. Both go through the same steps, whether or
+// not there are rows so far down for the second.
 #pragma once
 
 #include <algorithm>
 #include <stdexcept>
 
 #include "kernels/conv2d.h"
+#include "kernels/device/cluster.h"
 #include "kernels/device/device.h"
 #include "kernels/device/tma.h"
 #include "kernels/device/wgmma.h"
@@ -26,8 +32,11 @@ namespace doppel::DOPPEL_BACKEND {
 constexpr int kWgmmaRow = 128, kWgmmaBlock = 64 * kWgmmaRow;
 
 // The shared memory of a block: the stages, then 16 rows of 128 bytes for each consuming warp, to store through.
-template <int M, int N, int Stages>
+template <int M, int N, int Stages, int Blocks = 1>
 struct WgmmaTile {
+  static constexpr int kBlocks = Blocks, kRows = M * Blocks;  // of a cluster
+  static constexpr unsigned kAllBlocks = (1u << Blocks) - 1;
+  static_assert(Blocks == 1 || Blocks == 2);
   static constexpr int kM = M, kN = N, kK = 64, kStages = Stages;
   static constexpr int kConsumers = 2, kThreads = (1 + kConsumers) * 128, kWarps = kConsumers * 4;
   static constexpr int kHeights = M / (64 * kConsumers);                            // products of 64 rows of a consumer
@@ -44,6 +53,7 @@ struct WgmmaTile {
 using WideWgmmaTile = WgmmaTile<128, 256, 4>;
 using TallWgmmaTile = WgmmaTile<256, 128, 4>;
 using SquareWgmmaTile = WgmmaTile<128, 128, 5>;
+using WidePairWgmmaTile = WgmmaTile<128, 256, 4, 2>;
 
 // Calls body(Tile) for the chosen one.
 template <typename Body>
@@ -52,6 +62,8 @@ void with_wgmma_tile(KernelKind kernel, Body&& body) {
     body(WideWgmmaTile{});
   else if (kernel == KernelKind::wgmma_256x128)
     body(TallWgmmaTile{});
+  else if (kernel == KernelKind::wgmma_128x256_pair)
+    body(WidePairWgmmaTile{});
   else
     body(SquareWgmmaTile{});
 }
@@ -84,6 +96,19 @@ inline Tiled filters_of(const Conv2d& v, const void* w, int filters) {
   return {w, {v.c, taps, v.k, v.groups}, {v.c, v.c * taps, std::max(v.weight_stride, v.weights())}, 1, filters};
 }
 
+// The tiles of m x n results, those of a pair as one.
+template <typename T>
+int64_t wgmma_tiles_of(int64_t m, int64_t n) {
+  return (m + T::kRows - 1) / T::kRows * ((n + T::kN - 1) / T::kN);
+}
+
+// Blocks that stay, for so many tiles or pairs of tiles.
+template <typename T>
+Geometry wgmma_geometry(int tiles) {
+  const int clusters = std::min(tiles, std::max(multiprocessors() / T::kBlocks, 1));
+  return {unsigned(clusters * T::kBlocks), T::kThreads, T::kShared, T::kBlocks};
+}
+
 // Of all groups and parts, `of_part` each. Kernels number them with int, and look a grid's size beyond the last.
 inline int tiles_of(int64_t of_part, const Conv2d& v, int splits) {
   const int64_t tiles = of_part * splits * v.groups;
@@ -96,6 +121,53 @@ struct SumPart {
   int group, part;
   __device__ __forceinline__ SumPart(int number, int splits) : group(number / splits), part(number % splits) {}
 };
+
+// This block's number in its cluster.
+template <typename T>
+__device__ __forceinline__ int wgmma_rank() {
+  if constexpr (T::kBlocks == 1)
+    return 0;
+  else
+    return cluster_rank();
+}
+// The first of this block's rows in row `i` of tiles.
+template <typename T>
+__device__ __forceinline__ int wgmma_first_row(int i) {
+  return i * T::kRows + wgmma_rank<T>() * T::kM;
+}
+// The first row that a block brings: that of its tile, or, where there are none so far down, that of the other block's.
+template <typename T>
+__device__ __forceinline__ int wgmma_row_to_bring(int first, int rows) {
+  return T::kBlocks == 1 || first < rows ? first : first - T::kM;
+}
+
+// Copies of this block's share of B, which go to all blocks of the cluster.
+template <typename T>
+__device__ __forceinline__ void load_shared(void* to, const TensorMap& map, const int (&at)[4], MBarrier& full) {
+  if constexpr (T::kBlocks == 1)
+    tma_load(to, map, at, full);
+  else
+    tma_load_to(T::kAllBlocks, to, map, at, full);
+}
+template <typename T>
+__device__ __forceinline__ void load_shared_im2col(void* to, const TensorMap& map, const int (&at)[4], int right,
+                                                   int down, MBarrier& full) {
+  if constexpr (T::kBlocks == 1)
+    tma_load_im2col(to, map, at, right, down, full);
+  else
+    tma_load_im2col_to(T::kAllBlocks, to, map, at, right, down, full);
+}
+
+// One thread of a warp, which has read what a stage held: tells all who write to it.
+template <typename T>
+__device__ __forceinline__ void stage_read(MBarrier& empty) {
+  if constexpr (T::kBlocks == 1) {
+    mbarrier_arrive(empty);
+  } else {
+#pragma unroll
+    for (int rank = 0; rank < T::kBlocks; ++rank) mbarrier_arrive_at(empty, rank);
+  }
+}
 
 // A place in the round of stages. `parity` is that of the phase of full[stage] that fills it, and the other that of the
 // phase of empty[stage] that frees it: the first time round, a phase before the first, which counts as over.
@@ -145,20 +217,22 @@ __device__ __forceinline__ void wgmma_steps(float (&acc)[T::kHeights][T::kN / 2]
     wgmma_commit();
     // The step before this one has been read, and may be overwritten.
     wgmma_wait<1>();
-    if (step > 0 && lane() == 0) mbarrier_arrive(empty[used]);
+    if (step > 0 && lane() == 0) stage_read<T>(empty[used]);
     used = walk.stage;
     walk.next();
   }
 #pragma unroll
   for (auto& sums : acc) wgmma_wait<0>(sums);
-  if (steps > 0 && lane() == 0) mbarrier_arrive(empty[used]);
+  if (steps > 0 && lane() == 0) stage_read<T>(empty[used]);
 }
 
-// All tiles of this block, numbers blockIdx.x, blockIdx.x + gridDim.x, .. below `tiles`.
+// All tiles of this block: of G blocks that stay, number i has i, i + G, .. below `tiles`, and so do pairs of blocks
+// with pairs of tiles.
 //
 //   steps_of(tile)               how many steps its sum has, maybe 0
 //   load(tile, next)             in the producing thread: for each of them calls next() once, which waits for a stage
-//                                and returns the StageToFill, and starts copies of T::kBytes in all to it
+//                                and returns the StageToFill, and starts copies to it, of T::kBytes in all from this
+//                                block or pair
 //   store(tile, acc, row, warp)  in the consumers, for each 64 rows: `row` is the first of the tile of this warp's 16,
 //                                `warp` the 2 KB of shared memory that are its own
 template <typename T, bool AAcross, bool BAcross, typename Steps, typename Load, typename Store>
@@ -171,20 +245,27 @@ __device__ __forceinline__ void wgmma_tiles(int tiles, Steps&& steps_of, Load&& 
   if (threadIdx.x == 0) {
     for (int s = 0; s < T::kStages; ++s) {
       mbarrier_init(full[s], 1);
-      mbarrier_init(empty[s], T::kWarps);
+      mbarrier_init(empty[s], T::kWarps * T::kBlocks);
     }
     mbarrier_init(done[0], T::kWarps);
     fence_proxy_async();
+    if constexpr (T::kBlocks > 1) fence_mbarrier_init();
   }
-  __syncthreads();
+  if constexpr (T::kBlocks > 1) {
+    cluster_arrive();
+    cluster_wait();
+  } else {
+    __syncthreads();
+  }
 
+  const int first = int(blockIdx.x) / T::kBlocks, apart = int(gridDim.x) / T::kBlocks;
   StageWalk<T::kStages> walk;
   if (threadIdx.x < 128) {
     registers_decrease<T::kProducerRegisters>();
     // Neither the producer nor the consumers have a register to spare for a clock.
     if (threadIdx.x == 32) mbarrier_wait(done[0], 0);
     if (threadIdx.x == 0)
-      for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x))
+      for (int tile = first; tile < tiles; tile += apart)
         load(tile, [&]() {
           const int s = walk.stage;
           mbarrier_wait_watched(empty[s], walk.parity ^ 1);
@@ -197,13 +278,19 @@ __device__ __forceinline__ void wgmma_tiles(int tiles, Steps&& steps_of, Load&& 
     registers_increase<T::kConsumerRegisters>();
     const int consumer = warp() - 4, rows = consumer / 4 * (T::kM / T::kConsumers);
     unsigned char* const mine = stages + T::kStages * T::kBytes + consumer * T::kStore;
-    for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x)) {
+    for (int tile = first; tile < tiles; tile += apart) {
       float acc[T::kHeights][T::kN / 2];
       wgmma_steps<T, AAcross, BAcross>(acc, stages, full, empty, walk, steps_of(tile), rows);
 #pragma unroll
       for (int j = 0; j < T::kHeights; ++j) store(tile, acc[j], rows + 64 * j + consumer % 4 * 16, mine);
     }
     if (lane() == 0) mbarrier_arrive(done[0]);
+  }
+  if constexpr (T::kBlocks > 1) {
+    // Neither leaves while the other still arrives at its barriers.
+    __syncwarp();
+    cluster_arrive();
+    cluster_wait();
   }
 }
 

@@ -76,6 +76,11 @@ void tma_load_im2col(void* to, const TensorMap& map, const int (&at)[4], int rig
                                           std::to_string(x) + "," + std::to_string(y) + ") by (" +
                                           std::to_string(right) + "," + std::to_string(down) +
                                           "), outside its tensor map's bounding box, at " + text_of(where));
+  // No manual says what becomes of one that begins in a picture that is not there.
+  if (n < 0 || n >= map.sizes[3])
+    block.fail(Defect::out_of_bounds, block.place(block.current().number) + "starts a copy in picture " +
+                                          std::to_string(n) + " of " + std::to_string(map.sizes[3]) + " at " +
+                                          text_of(where));
   Box box(to, map, where);
   for (int i = 0; i < map.pixels; ++i) {
     const int64_t px = x + right, py = y + down;

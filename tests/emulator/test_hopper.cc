@@ -114,7 +114,7 @@ TEST_CASE("a warpgroup multiplies what lies in shared memory", "[hopper][emulato
   });
 }
 
-TEST_CASE("blocks of a cluster bring each other what both need", "[hopper][emulator]") {
+TEST_CASE("blocks of a cluster bring each other what both need", "[cluster][emulator]") {
   on_hopper([](Stream stream) {
     for (const emulator::Order order :
          {emulator::Order::forward, emulator::Order::reverse, emulator::Order::shuffled}) {
@@ -135,7 +135,7 @@ TEST_CASE("blocks of a cluster bring each other what both need", "[hopper][emula
   });
 }
 
-TEST_CASE("blocks of a cluster arrive at each other's mbarriers", "[hopper][emulator]") {
+TEST_CASE("blocks of a cluster arrive at each other's mbarriers", "[cluster][emulator]") {
   on_hopper([](Stream stream) {
     for (const int cluster : {1, 2, 4, 8})
       for (const emulator::Order order : {emulator::Order::forward, emulator::Order::shuffled}) {

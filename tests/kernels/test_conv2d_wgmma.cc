@@ -1,10 +1,8 @@
 // The convolution by wgmma, on the emulator of an sm_90 and on such a card: every launcher against the double-precision
 // reference, with each tile and with split sums.
-#include <memory>
-
 #include "kernels/conv2d_wgmma_plan.h"
+#include "kernels/conv_choices.h"
 #include "kernels/conv_groups.h"
-#include "kernels/hopper_backends.h"
 
 using namespace doppel;
 using namespace doppel::testing;
@@ -14,32 +12,6 @@ namespace {
 constexpr KernelChoice kWide{KernelKind::wgmma_128x256, 1}, kTall{KernelKind::wgmma_256x128, 1},
     kSquare{KernelKind::wgmma_128x128, 1}, kWideSplit{KernelKind::wgmma_128x256, 2},
     kTallSplit{KernelKind::wgmma_256x128, 2}, kSquareSplit{KernelKind::wgmma_128x128, 3};
-
-// All launchers with each choice, each in another of the emulator's orders: that the orders give the same bits is a
-// test of its own.
-void check_choices(Conv2d conv, const Epilogue& epilogue, std::initializer_list<KernelChoice> choices, uint64_t seed,
-                   DType out_type = DType::bf16) {
-  conv.type = DType::bf16, conv.out_type = out_type;
-  int order = int(seed);
-  for (const KernelChoice& choice : choices) {
-    conv.kernels = {choice, choice, choice};
-    const auto check_them = [&](Stream stream) { check_launchers(conv, epilogue, seed, true, stream); };
-    on_emulated_hopper(emulator::Order(order++ % 3), check_them);
-    on_hopper(check_them);
-  }
-}
-
-std::unique_ptr<ConvRun> run(const Conv2d& conv, const Epilogue& epilogue, uint64_t seed, Stream stream) {
-  auto made = std::make_unique<ConvRun>(conv, epilogue, seed, stream);
-  made->all();
-  return made;
-}
-
-void check_same_bits(const ConvRun& first, const ConvRun& second) {
-  CHECK(first.y.same_bits(second.y));
-  CHECK(first.dx.same_bits(second.dx));
-  CHECK(first.dw.same_bits(second.dw));
-}
 
 }  // namespace
 
@@ -184,6 +156,8 @@ TEST_CASE("conv2d by wgmma: where it is offered", "[conv2d][wgmma][emulator]") {
   setenv("DOPPEL_WITHOUT", "wgmma", 1);
   CHECK(offered(conv) == 0);
   CHECK_NOTHROW(conv2d_workspace(chosen, kPlain, stream));  // whoever names one gets it
+  setenv("DOPPEL_WITHOUT", "clusters", 1);
+  CHECK(offered(conv) > 3 * 2);
   setenv("DOPPEL_WITHOUT", "wgma", 1);
   CHECK_THROWS_WITH(offered(conv), Catch::Contains("DOPPEL_WITHOUT=wgma"));
   unsetenv("DOPPEL_WITHOUT");
