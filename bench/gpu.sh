@@ -123,14 +123,18 @@ if [ $rehearse ]; then
   check test_hopper test_emulator 60 "[hopper]"
   check test_kernels test_kernels 60 "[product],[pixel_shuffle],[rms_norm]"
   check test_wgmma test_kernels 60 "conv2d by wgmma: where it is offered"
+  check test_cluster test_emulator 60 "[cluster]"
+  check test_pairs test_kernels 60 "conv2d by pairs: where they are offered"
   check test_runtime test_runtime 200 "$runtime_tests"
   check test_nn test_nn 200 "$nn_tests"
 else
   cuda=DOPPEL_TEST_BACKENDS=cuda
-  check test_instructions test_card 60 "~[hopper]"
+  check test_instructions test_card 60 "~[hopper]~[cluster]"
   check test_hopper test_card 60 "[hopper]"
-  check test_kernels test_kernels 100 "~[wgmma]~[vendor]~*finite differences" $cuda DOPPEL_WITHOUT=wgmma
-  check test_wgmma test_kernels 60 "[wgmma],[choice]" $cuda
+  check test_cluster test_card 60 "[cluster]"
+  check test_kernels test_kernels 100 "~[wgmma]~[cluster]~[vendor]~*finite differences" $cuda DOPPEL_WITHOUT=wgmma
+  check test_wgmma test_kernels 60 "[wgmma],[choice]" $cuda DOPPEL_WITHOUT=clusters
+  check test_pairs test_kernels 60 "[cluster]" $cuda
   check test_vendor test_kernels 60 "[vendor]" $cuda
   check test_runtime test_runtime 100 "$runtime_tests" DOPPEL_WITHOUT=wgmma
   # Beside the card only the processor, its yardstick; the emulator has its turn without a card.
@@ -182,12 +186,14 @@ if [ $rehearse ]; then
 else
   step_options=(--device $device --seconds 1.5 --profile --kernel-cache "$state/kernels.json")
   choice_options=(--arch original --precision bf16 --choices --seconds 0.01)
-  # Where these kernels failed their tests, the figures without them are made sure of first.
+  # Where these kernels failed their tests, the figures without them are made sure of first. Pairs of blocks alone are
+  # left out by their own tests.
   if failed test_hopper || failed test_wgmma; then
     without_wgmma bench bench_step 90 bench_step "${step_options[@]}"
     bench bench_step 90 bench_step "${step_options[@]}"
     export DOPPEL_WITHOUT=wgmma
   else
+    if failed test_cluster || failed test_pairs; then export DOPPEL_WITHOUT=clusters; fi
     bench bench_step 90 bench_step "${step_options[@]}"
     if failed bench_step; then
       without_wgmma bench bench_step 90 bench_step "${step_options[@]}"
@@ -197,7 +203,7 @@ else
   peer peers_original 130 --device cuda --arch original --precision bf16 --rounds 3 --seconds 1.5 \
     --compile default --compile-seconds 45
   bench bench_choices 50 bench_kernels "${choice_options[@]}"
-  if [ -z "${DOPPEL_WITHOUT:-}" ] && failed bench_choices; then
+  if [ "${DOPPEL_WITHOUT:-}" != wgmma ] && failed bench_choices; then
     without_wgmma bench bench_choices 50 bench_kernels "${choice_options[@]}"
     export DOPPEL_WITHOUT=wgmma # bench_df_ud chooses among them too
   fi
@@ -221,12 +227,13 @@ without=${DOPPEL_WITHOUT:-} # of benches, not of tests
 unset DOPPEL_WITHOUT
 export OMP_NUM_THREADS=$share # side by side again
 # Shapes are small, except those against the libraries and those that only make many blocks.
-sanitized="~[wgmma]~[vendor]~*finite differences~global_norm agrees*~first_nonfinite finds*"
+sanitized="~[wgmma]~[cluster]~[vendor]~*finite differences~global_norm agrees*~first_nonfinite finds*"
 if [ $rehearse ]; then sanitized="[finish]"; fi
 for tool in memcheck racecheck synccheck; do
   sanitize $tool $tool test_kernels "$sanitized" DOPPEL_WITHOUT=wgmma
   if [ ! $rehearse ]; then sanitize ${tool}_wgmma $tool test_kernels "[wgmma]~*several tiles for each multiprocessor*"; fi
 done
+if [ ! $rehearse ]; then sanitize memcheck_pairs memcheck test_kernels "[cluster]~*several tiles for each pair*"; fi
 # The kernels' tests use managed memory, of which initcheck does not see what the host wrote; a training step has its
 # own, which DOPPEL_DIRTY_MEMORY leaves unwritten (runtime/buffer.h).
 sanitize initcheck initcheck test_nn "$step" DOPPEL_DIRTY_MEMORY=1

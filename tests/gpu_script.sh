@@ -25,7 +25,7 @@ act() { # WHAT, by what a program does then
   case $1 in
     fail) echo "CUDA: an illegal memory access was encountered" >&2; exit 1 ;;
     # Not without wgmma.
-    fail_wgmma) if [ -z "${DOPPEL_WITHOUT:-}" ]; then act fail; fi ;;
+    fail_wgmma) if [ "${DOPPEL_WITHOUT:-}" != wgmma ]; then act fail; fi ;;
     hang) exec sleep 300 ;;
   esac
 }
@@ -38,7 +38,7 @@ for filter in "$@"; do :; done
 echo "$name ${DOPPEL_WITHOUT:-all} ${DOPPEL_DIRTY_MEMORY:-clean} ${OMP_NUM_THREADS:-all} $*" >>"$FAKES/called"
 case $name in
   test_card | test_kernels)
-    case $filter in "[hopper]") what=hopper ;; "[wgmma]"*) what=wgmma ;; "[vendor]") what=vendor ;; *) what=$name ;; esac
+    case $filter in "[hopper]") what=hopper ;; "[wgmma]"*) what=wgmma ;; "[cluster]"*) what=cluster ;; "[vendor]") what=vendor ;; *) what=$name ;; esac
     what=$(behave $what)
     ;;
   *) what=$(behave $name) ;;
@@ -168,8 +168,8 @@ called() { grep -qE -- "$1" "$FAKES/called" || complain "nobody called: $1"; }
 
 run ""
 exits 0
-for name in build test_{instructions,hopper,kernels,wgmma,vendor,runtime,nn} bench_{step,choices,kernels,df_ud} \
-  peers_{original,kernels,kernels_more,lite} {memcheck,racecheck,synccheck}{,_wgmma} initcheck initcheck_finds; do
+for name in build test_{instructions,hopper,cluster,kernels,wgmma,pairs,vendor,runtime,nn} bench_{step,choices,kernels,df_ud} \
+  peers_{original,kernels,kernels_more,lite} {memcheck,racecheck,synccheck}{,_wgmma} memcheck_pairs initcheck initcheck_finds; do
   has $name 'passed$'
 done
 has_no bench_step_without_wgmma
@@ -226,6 +226,22 @@ has bench_step passed '^ ?$'
 has bench_choices 'failed \(1\)'
 has bench_choices_without_wgmma passed '^without wgmma'
 has bench_df_ud passed '^without wgmma'
+
+# Pairs of blocks fail their tests: every figure is without them, and all others are there. So it is where a bench fails
+# all the same.
+run "cluster=fail"
+exits 1
+has test_cluster 'failed \(1\)' 'illegal memory access'
+has test_pairs 'failed'
+has test_wgmma passed
+called '^test_kernels clusters .*\[wgmma\],' # each says whose fault it is
+has bench_step passed '^without clusters'
+has bench_choices passed '^without clusters'
+has_no bench_step_without_wgmma
+says '^\| a step \| at most 3.0 ms \| 2.500 ms, without clusters \| met'
+run "cluster=fail bench_kernels=fail_choices"
+has bench_step passed '^without clusters'
+has bench_choices_without_wgmma passed '^without wgmma'
 
 # They hang.
 PATIENCE=8 run "bench_step=fail_wgmma hopper=hang"

@@ -1,13 +1,37 @@
 // Convolutions by kernels that are named, where compute capability 9.0 is emulated and there is a card of it.
 #pragma once
 
+#include <cstdlib>
 #include <initializer_list>
 #include <memory>
+#include <string>
 
 #include "kernels/conv_checks.h"
 #include "kernels/hopper_backends.h"
 
 namespace doppel::testing {
+
+// DOPPEL_WITHOUT in the environment; as it was before when this ends.
+class Without {
+ public:
+  Without() : was_set_(std::getenv("DOPPEL_WITHOUT")), before_(was_set_ ? std::getenv("DOPPEL_WITHOUT") : "") {
+    set("");
+  }
+  ~Without() {
+    if (was_set_)
+      set(before_.c_str());
+    else
+      unsetenv("DOPPEL_WITHOUT");
+  }
+  Without(const Without&) = delete;
+  Without& operator=(const Without&) = delete;
+
+  void set(const char* kernels) { setenv("DOPPEL_WITHOUT", kernels, 1); }
+
+ private:
+  bool was_set_;
+  std::string before_;
+};
 
 // All launchers with each choice, each in another of the emulator's orders: that the orders give the same bits is a
 // test of its own.

@@ -150,17 +150,18 @@ TEST_CASE("conv2d by wgmma: where it is offered", "[conv2d][wgmma][emulator]") {
   CHECK_THROWS_AS(conv2d_workspace(chosen, kPlain, stream), std::invalid_argument);
 
   const EmulatedHopper emulated;
+  Without without;
   CHECK(offered(conv) > 3 * 3);                                             // all tiles for each pass, and parts
   CHECK(is_mma(conv2d_choices(conv, Pass::fprop, stream).front().kernel));  // unasked, as before
   CHECK_NOTHROW(conv2d_workspace(chosen, kPlain, stream));
-  setenv("DOPPEL_WITHOUT", "wgmma", 1);
+  without.set("wgmma");
   CHECK(offered(conv) == 0);
   CHECK_NOTHROW(conv2d_workspace(chosen, kPlain, stream));  // whoever names one gets it
-  setenv("DOPPEL_WITHOUT", "clusters", 1);
+  without.set("clusters");
   CHECK(offered(conv) > 3 * 2);
-  setenv("DOPPEL_WITHOUT", "wgma", 1);
+  without.set("wgma");
   CHECK_THROWS_WITH(offered(conv), Catch::Contains("DOPPEL_WITHOUT=wgma"));
-  unsetenv("DOPPEL_WITHOUT");
+  without.set("");
   Conv2d odd = conv, single = conv;
   odd.c = 36;
   single.type = single.out_type = DType::f32;

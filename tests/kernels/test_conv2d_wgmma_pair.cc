@@ -96,6 +96,7 @@ TEST_CASE("conv2d by pairs: several tiles for each pair of a card's multiprocess
 
 TEST_CASE("conv2d by pairs: where they are offered", "[conv2d][cluster][emulator]") {
   const EmulatedHopper emulated;
+  Without without;
   const Stream stream{Device::emulator};
   const auto pairs = [&](const Conv2d& conv, Pass pass) {
     const std::vector<KernelChoice> all = conv2d_choices(conv, pass, stream);
@@ -103,11 +104,11 @@ TEST_CASE("conv2d by pairs: where they are offered", "[conv2d][cluster][emulator
   };
   const Conv2d conv = in_bf16(make_conv(2, 32, 32, 128, 256, 5, 5, 2, Padding::same));
   for (const Pass pass : {Pass::fprop, Pass::dgrad, Pass::wgrad}) CHECK(pairs(conv, pass) > 0);
-  setenv("DOPPEL_WITHOUT", "clusters", 1);
+  without.set("clusters");
   for (const Pass pass : {Pass::fprop, Pass::dgrad, Pass::wgrad}) CHECK(pairs(conv, pass) == 0);
-  setenv("DOPPEL_WITHOUT", "wgmma", 1);
+  without.set("wgmma");
   CHECK(pairs(conv, Pass::fprop) == 0);
-  unsetenv("DOPPEL_WITHOUT");
+  without.set("");
   // A second block would have no rows: 128 filters, 121 pixels.
   const Conv2d small = in_bf16(make_conv(1, 11, 11, 128, 128, 3, 3, 1, Padding::same));
   for (const Pass pass : {Pass::fprop, Pass::dgrad, Pass::wgrad}) CHECK(pairs(small, pass) == 0);
