@@ -125,16 +125,23 @@ if [ $rehearse ]; then
   check test_hopper test_emulator 60 "[hopper]"
   check test_kernels test_kernels 60 "[product],[pixel_shuffle],[rms_norm]"
   check test_wgmma test_kernels 60 "conv2d by wgmma: where it is offered"
+  check test_cluster test_emulator 60 "[cluster]"
+  check test_pairs test_kernels 60 "conv2d by pairs: where they are offered"
+  check test_early_start test_emulator 60 "a kernel that ends without waiting*"
   check test_runtime test_runtime 200 "$runtime_tests"
   check test_nn test_nn 200 "$nn_tests"
 else
+  # Each says whose fault it is: early starts are left out where something else is on trial.
   cuda=DOPPEL_TEST_BACKENDS=cuda
-  check test_instructions test_card 60 "~[hopper]"
+  check test_instructions test_card 60 "~[hopper]~[cluster]"
   check test_hopper test_card 60 "[hopper]"
-  check test_kernels test_kernels 100 "~[wgmma]~[vendor]~*finite differences" $cuda DOPPEL_WITHOUT=wgmma
-  check test_wgmma test_kernels 60 "[wgmma],[choice]" $cuda
-  check test_vendor test_kernels 60 "[vendor]" $cuda
-  check test_runtime test_runtime 100 "$runtime_tests" DOPPEL_WITHOUT=wgmma
+  check test_cluster test_card 60 "[cluster]"
+  check test_kernels test_kernels 100 "~[wgmma]~[cluster]~[vendor]~*finite differences" $cuda DOPPEL_WITHOUT=wgmma,early_start
+  check test_wgmma test_kernels 60 "[wgmma],[choice]" $cuda DOPPEL_WITHOUT=clusters,early_start
+  check test_pairs test_kernels 60 "[cluster]" $cuda DOPPEL_WITHOUT=early_start
+  check test_vendor test_kernels 60 "[vendor]" $cuda DOPPEL_WITHOUT=early_start
+  check test_runtime test_runtime 100 "$runtime_tests" DOPPEL_WITHOUT=wgmma,early_start
+  check test_early_start test_runtime 60 "[program]" DOPPEL_WITHOUT=wgmma
   # Beside the card only the processor, its yardstick; the emulator has its turn without a card.
   check test_nn test_nn 100 "$nn_tests~[self_check]~[tuner],every device that works*" DOPPEL_TEST_BACKENDS=cpu,cuda
 fi
@@ -166,11 +173,12 @@ peer_kernels() { # NAME LIMIT OPTIONS...
   part "$name" "$limit" parts.log "$name.json" "$torch_python" "$home/bench/peers/pytorch_kernels.py" \
     --program "$build/bench_kernels" --json "$@"
 }
-# without_wgmma COMMAND NAME...: the same part without the kernels that are the likeliest to fail, by a name that says so.
+# without_wgmma COMMAND NAME...: the same part without what is the likeliest to fail, by a name that says so.
+risky=wgmma,early_start
 without_wgmma() {
   local command=$1 name=$2
   shift 2
-  DOPPEL_WITHOUT=wgmma "$command" "${name}_without_wgmma" "$@"
+  DOPPEL_WITHOUT=$risky "$command" "${name}_without_wgmma" "$@"
 }
 if [ $rehearse ]; then
   small=(--device $device --arch lite --precision bf16 --batch 1)
@@ -184,24 +192,29 @@ if [ $rehearse ]; then
 else
   step_options=(--device $device --seconds 1.5 --profile --kernel-cache "$state/kernels.json")
   choice_options=(--arch original --precision bf16 --choices --seconds 0.01)
-  # Where these kernels failed their tests, the figures without them are made sure of first.
+  # Where these kernels failed their tests, the figures without them are made sure of first. Pairs of blocks
+  # and early starts alone are left out by their own tests.
   if failed test_hopper || failed test_wgmma; then
     without_wgmma bench bench_step 90 bench_step "${step_options[@]}"
     bench bench_step 90 bench_step "${step_options[@]}"
-    export DOPPEL_WITHOUT=wgmma
+    export DOPPEL_WITHOUT=$risky
   else
+    without=
+    if failed test_cluster || failed test_pairs; then without=,clusters; fi
+    if failed test_early_start; then without=$without,early_start; fi
+    if [ -n "$without" ]; then export DOPPEL_WITHOUT=${without#,}; fi
     bench bench_step 90 bench_step "${step_options[@]}"
     if failed bench_step; then
       without_wgmma bench bench_step 90 bench_step "${step_options[@]}"
-      export DOPPEL_WITHOUT=wgmma
+      export DOPPEL_WITHOUT=$risky
     fi
   fi
   peer peers_original 130 --device cuda --arch original --precision bf16 --rounds 3 --seconds 1.5 \
     --compile default --compile-seconds 45
   bench bench_choices 50 bench_kernels "${choice_options[@]}"
-  if [ -z "${DOPPEL_WITHOUT:-}" ] && failed bench_choices; then
+  if [ "${DOPPEL_WITHOUT:-}" != $risky ] && failed bench_choices; then
     without_wgmma bench bench_choices 50 bench_kernels "${choice_options[@]}"
-    export DOPPEL_WITHOUT=wgmma # bench_df_ud chooses among them too
+    export DOPPEL_WITHOUT=$risky # bench_df_ud chooses among them too
   fi
 fi
 
@@ -223,12 +236,13 @@ without=${DOPPEL_WITHOUT:-} # of benches, not of tests
 unset DOPPEL_WITHOUT
 export OMP_NUM_THREADS=$share # side by side again
 # Shapes are small, except those against the libraries and those that only make many blocks.
-sanitized="~[wgmma]~[vendor]~*finite differences~global_norm agrees*~first_nonfinite finds*"
+sanitized="~[wgmma]~[cluster]~[vendor]~*finite differences~global_norm agrees*~first_nonfinite finds*"
 if [ $rehearse ]; then sanitized="[finish]"; fi
 for tool in memcheck racecheck synccheck; do
-  sanitize $tool $tool test_kernels "$sanitized" DOPPEL_WITHOUT=wgmma
-  if [ ! $rehearse ]; then sanitize ${tool}_wgmma $tool test_kernels "[wgmma]~*several tiles for each multiprocessor*"; fi
+  sanitize $tool $tool test_kernels "$sanitized" DOPPEL_WITHOUT=wgmma,early_start
+  if [ ! $rehearse ]; then sanitize ${tool}_wgmma $tool test_kernels "[wgmma]~*several tiles for each multiprocessor*" DOPPEL_WITHOUT=early_start; fi
 done
+if [ ! $rehearse ]; then sanitize memcheck_pairs memcheck test_kernels "[cluster]~*several tiles for each pair*" DOPPEL_WITHOUT=early_start; fi
 # The kernels' tests use managed memory, of which initcheck does not see what the host wrote; a training step has its
 # own, which DOPPEL_DIRTY_MEMORY leaves unwritten (runtime/buffer.h).
 sanitize initcheck initcheck test_nn "$step" DOPPEL_DIRTY_MEMORY=1
@@ -246,6 +260,11 @@ unset OMP_NUM_THREADS
 
 if [ -n "$without" ]; then export DOPPEL_WITHOUT=$without; fi
 if [ ! $rehearse ]; then
+  # What early starts are worth, where they are in use.
+  if [[ ,$without, != *,early_start,* ]]; then
+    DOPPEL_WITHOUT=${without:+$without,}early_start bench bench_step_in_turn 40 bench_step --device $device --arch original \
+      --precision bf16 --seconds 1.5 --kernel-cache "$state/kernels.json"
+  fi
   bench bench_kernels 60 bench_kernels --seconds 0.02
   peer_kernels peers_kernels 60 --device cuda --arch original
   bench bench_df_ud 60 bench_kernels --arch df-ud256 --precision bf16 --choices --seconds 0.005

@@ -251,13 +251,13 @@ def main():
         """Of each of those parts, the ones without some kernels last."""
         found = []
         for name in names + tuple(name + "_without_wgmma" for name in names):
-            said = re.match(r"without (\w+)\.", notes.get(name, ""))
+            said = re.match(r"without ([\w,]+)\.", notes.get(name, ""))
             found += [{**r, "without": said[1]} if said else r for r in rows_of(f"{state}/{name}.json")]
         return found
 
     report["choices"] = rows("bench_choices", "bench_df_ud")
     report["kernels"] = rows("bench_kernels") + by_itself(rows("bench_df_ud"))
-    report["steps"] = rows("bench_step")
+    report["steps"] = rows("bench_step") + rows("bench_step_in_turn")
     report["peers"] = rows("peers_original", "peers_lite")
 
     report["peer_kernels"] = rows_of(f"{state}/peers_kernels.json") + rows_of(f"{state}/peers_kernels_more.json")

@@ -66,7 +66,8 @@ Load tiled(const LayerPass& pass, const KernelChoice& kernel, const KernelTile& 
   const MmaProduct product = mma_product(pass.conv, pass.pass);
   const int64_t steps = ceil_of(product.steps * kMmaStep, tile.step);  // of a whole sum
   Load load;
-  load.blocks = int64_t(ceil_of(product.m, tile.m)) * ceil_of(product.n, tile.n) * product.products * kernel.splits;
+  load.blocks = int64_t(tile.cluster) * ceil_of(product.m, int64_t(tile.cluster) * tile.m) *
+                ceil_of(product.n, tile.n) * product.products * kernel.splits;
   load.threads = tile.threads;
   load.shared = tile.shared;
   load.resources = find(resources, kernel.kernel, pass.pass, tile.name, card.sm);
@@ -75,7 +76,7 @@ Load tiled(const LayerPass& pass, const KernelChoice& kernel, const KernelTile& 
   const double tile_flops = 2.0 * tile.m * tile.n, depth = double(steps) * tile.step / kernel.splits;
   load.flops = tile_flops * depth;
   load.start_flops = tile_flops * kStartSteps * kMmaStep;
-  load.cache_bytes = depth * (tile.m + tile.n) * double(size_of(pass.conv.type));
+  load.cache_bytes = depth * (tile.m + double(tile.n) / tile.cluster) * double(size_of(pass.conv.type));
   if (kernel.splits > 1) {
     load.partials = 4.0 * kernel.splits * result_elements(pass);
     load.kernels_behind = 1;

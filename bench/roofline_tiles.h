@@ -11,6 +11,7 @@ namespace doppel::bench {
 struct KernelTile {
   int m, n;          // rows and columns of the result that a block computes at a time
   int step;          // products of each sum at a time
+  int cluster;       // blocks that run together, of neighbouring rows, and share what the columns multiply
   int threads;       // of a block
   int shared;        // dynamic shared memory of a block, bytes
   std::string name;  // its template argument begins like that, as the compiler writes it

@@ -35,11 +35,13 @@ EXPECTATIONS = [
     (r"^conv2d_mma_fprop: .*<128, 128", "loop.all", 0, 135),
     (r"^conv2d_mma_dgrad: .*<128, 128", "loop.all", 0, 150),
     (r"^conv2d_mma_wgrad: .*<128, 128", "loop.all", 0, 175),
-    (r"^conv2d_wgmma", "loop.all", 0, 110),
+    (r"^conv2d_wgmma.*<128, ", "loop.all", 0, 110),
+    (r"^conv2d_wgmma.*<256, ", "loop.all", 0, 140),  # two products for each of theirs
     (r"^conv2d_mma_(fprop|dgrad)", "STG.128", 1, None),  # bf16 results leave in whole units
     (r"^conv2d_wgmma", "HGMMA", 4, None),
     (r"^conv2d_wgmma", "HMMA", 0, 0),
-    (r"^conv2d_wgmma", "loop.HGMMA", 4, 4),  # a step of 64 products deep
+    (r"^conv2d_wgmma.*<128, ", "loop.HGMMA", 4, 4),  # a step of 64 products deep
+    (r"^conv2d_wgmma.*<256, ", "loop.HGMMA", 8, 8),
     (r"^conv2d_wgmma", "UTMALDG.tile", 1, None),
     (r"^conv2d_wgmma", "UTMALDG.im2col", 1, None),
     (r"^conv2d_wgmma", "loop.DEPBAR", 1, 1),  # one wait a step: more is ptxas putting products one after the other

@@ -24,6 +24,16 @@ namespace {
 
 enum class Family { ends, mma, wgmma, simt };
 
+// DOPPEL_WITHOUT=wgmma in the environment takes all of them away, as if the device had none, clusters those of several
+// blocks that run together.
+std::vector<KernelChoice> offered_wgmma(const Conv2d& conv, Pass pass) {
+  if (left_out("wgmma") || !has_wgmma() || !takes_wgmma(conv)) return {};
+  std::vector<KernelChoice> choices = wgmma_choices(conv, pass);
+  if (left_out("clusters"))
+    std::erase_if(choices, [](const KernelChoice& choice) { return wgmma_cluster(choice.kernel) > 1; });
+  return choices;
+}
+
 bool takes_ends(const Conv2d& conv, Pass pass) {
   return pass == Pass::fprop   ? takes_ends_fprop(conv)
          : pass == Pass::dgrad ? takes_ends_dgrad(conv)
@@ -73,8 +83,7 @@ std::vector<KernelChoice> conv2d_choices(const Conv2d& conv, Pass pass, Stream) 
   const Family family = family_of(free, pass);
   if (family == Family::mma) {
     std::vector<KernelChoice> choices = mma_choices(free, pass);
-    if (left_out("wgmma") || !has_wgmma() || !takes_wgmma(free)) return choices;
-    const std::vector<KernelChoice> more = wgmma_choices(free, pass);
+    const std::vector<KernelChoice> more = offered_wgmma(free, pass);
     choices.insert(choices.end(), more.begin(), more.end());
     return choices;
   }

@@ -20,7 +20,8 @@ struct PhaseMaps {
   TensorMap dz[4];
 };
 
-// Tile number `tile`: input channels fastest, then pixels, phases, parts of the sum, and groups slowest.
+// Tile (or pair of tiles) number `tile`: input channels fastest, then pixels, phases, parts of the sum, and groups
+// slowest.
 struct Job {
   int phase, m, n;
   SumPart sum;
@@ -32,7 +33,7 @@ struct Job {
     int phase = 0;
     while (i >= phases.first[phase + 1]) ++phase;
     const int of_phase = i - phases.first[phase];
-    return {phase, of_phase / across * T::kM, of_phase % across * T::kN, sum,
+    return {phase, wgmma_first_row<T>(of_phase / across), of_phase % across * T::kN, sum,
             Steps(phases.y[phase].taps * phases.x[phase].taps * ceil_div(v.k, kWgmmaStep), sum.part, splits)};
   }
 };
@@ -52,16 +53,19 @@ DOPPEL_GLOBAL((T::kThreads, 1), dgrad, Bf16* dx, float* partial, DOPPEL_GRID_CON
   const auto load = [&](int tile, auto&& next) {
     const Job job = Job::of<T>(tile, v, phases, splits);
     const Phase &y = phases.y[job.phase], &x = phases.x[job.phase];
-    const int line = job.m / x.pixels, image = job.sum.group * v.n + line / y.pixels;
-    const int left = job.m % x.pixels + x.out - (x.taps - 1), top = line % y.pixels + y.out - (y.taps - 1);
+    constexpr int kChannels = T::kN / T::kBlocks;  // of this block
+    const int channels = wgmma_rank<T>() * kChannels;
+    const int m = wgmma_row_to_bring<T>(job.m, v.n * y.pixels * x.pixels);
+    const int line = m / x.pixels, image = job.sum.group * v.n + line / y.pixels;
+    const int left = m % x.pixels + x.out - (x.taps - 1), top = line % y.pixels + y.out - (y.taps - 1);
     const int per_tap = ceil_div(v.k, kWgmmaStep);
     for (int step = job.steps.begin; step < job.steps.end; ++step) {
       const int k = step % per_tap * kWgmmaStep, right = step / per_tap % x.taps, down = step / per_tap / x.taps;
       const int r = y.tap + (y.taps - 1 - down) * v.stride, s = x.tap + (x.taps - 1 - right) * v.stride;
       const StageToFill to = next();
       tma_load_im2col(to.a, maps.dz[job.phase], {k, left, top, image}, right, down, *to.full);
-      for (int i = 0; i < T::kN / 64; ++i)
-        tma_load(to.b + i * kWgmmaBlock, w, {job.n + 64 * i, r * v.s + s, k, job.sum.group}, *to.full);
+      for (int c = channels; c < channels + kChannels; c += 64)
+        load_shared<T>(to.b + c * kWgmmaRow, w, {job.n + c, r * v.s + s, k, job.sum.group}, *to.full);
     }
   };
   const auto store = [&](int tile, const float(&acc)[T::kN / 2], int row, unsigned char* mine) {
@@ -101,7 +105,7 @@ Phases phases_of(const Conv2d& v) {
     if (i >= v.stride * v.stride) continue;
     all.y[i] = phase_of(i / v.stride, v.h, v.r, v.pad_top, v.stride);
     all.x[i] = phase_of(i % v.stride, v.w, v.s, v.pad_left, v.stride);
-    all.first[i + 1] += int(blocks_of<T>(int64_t(v.n) * all.y[i].pixels * all.x[i].pixels, v.c));
+    all.first[i + 1] += int(wgmma_tiles_of<T>(int64_t(v.n) * all.y[i].pixels * all.x[i].pixels, v.c));
   }
   return all;
 }
@@ -131,12 +135,12 @@ void wgmma_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, vo
   const ConvShape v = shape_of(conv);
   float* const partial = splits > 1 ? static_cast<float*>(workspace) : nullptr;
   Tiled filters = filters_of(conv, w, 64);  // of as many output channels as a step has, one block of input channels
-  with_wgmma_tile(wgmma_columns(kernel), [&, splits = splits]<typename T>(T) {
+  with_wgmma_tile(kernel, [&, splits = splits]<typename T>(T) {
     const Phases phases = phases_of<T>(conv);
     const int tiles = tiles_of(phases.first[4], conv, splits);
-    DOPPEL_KERNEL(dgrad<T>).launch({unsigned(std::min(tiles, multiprocessors())), T::kThreads, T::kShared},
-                                   static_cast<Bf16*>(dx), partial, maps_of(conv, dz, phases, T::kM),
-                                   make_tensor_map(filters), phases, v, splits, tiles, stream);
+    DOPPEL_KERNEL(dgrad<T>).launch(wgmma_geometry<T>(tiles), static_cast<Bf16*>(dx), partial,
+                                   maps_of(conv, dz, phases, T::kM), make_tensor_map(filters), phases, v, splits, tiles,
+                                   stream);
   });
   if (partial) add_splits(dx, DType::bf16, partial, v.in_elements(), splits, conv.groups, v.in_elements(), stream);
 }

@@ -6,17 +6,17 @@
 namespace doppel::DOPPEL_BACKEND {
 namespace {
 
-// Tile number `tile`: filters fastest, so that blocks that run together share pixels, then parts of the sum, and groups
-// slowest.
+// Tile (or pair of tiles) number `tile`: filters fastest, so that blocks that run together share pixels, then parts of
+// the sum, and groups slowest.
 struct Job {
   int m, n;
   SumPart sum;
   Steps steps;
   template <typename T>
   static __device__ __forceinline__ Job of(int tile, const ConvShape& v, int splits) {
-    const int across = ceil_div(v.k, T::kN), down = ceil_div(v.n * v.p * v.q, T::kM);
+    const int across = ceil_div(v.k, T::kN), down = ceil_div(v.n * v.p * v.q, T::kRows);
     const SumPart sum(tile / across / down, splits);
-    return {tile / across % down * T::kM, tile % across * T::kN, sum,
+    return {wgmma_first_row<T>(tile / across % down), tile % across * T::kN, sum,
             Steps(v.r * v.s * ceil_div(v.c, kWgmmaStep), sum.part, splits)};
   }
 };
@@ -37,14 +37,16 @@ DOPPEL_GLOBAL((T::kThreads, 1), fprop, Bf16* y, float* partial, DOPPEL_GRID_CONS
   };
   const auto load = [&](int tile, auto&& next) {
     const Job job = Job::of<T>(tile, v, splits);
-    const int line = job.m / v.q, image = job.sum.group * v.n + line / v.p;
-    const int left = job.m % v.q * v.stride - v.pad_left, top = line % v.p * v.stride - v.pad_top;
+    constexpr int kFilters = T::kN / T::kBlocks;  // of this block
+    const int filters = wgmma_rank<T>() * kFilters;
+    const int m = wgmma_row_to_bring<T>(job.m, pixels), line = m / v.q, image = job.sum.group * v.n + line / v.p;
+    const int left = m % v.q * v.stride - v.pad_left, top = line % v.p * v.stride - v.pad_top;
     const int per_tap = ceil_div(v.c, kWgmmaStep);
     int c = job.steps.begin % per_tap * kWgmmaStep, tap = job.steps.begin / per_tap;
     for (int step = job.steps.begin; step < job.steps.end; ++step) {
       const StageToFill to = next();
       tma_load_im2col(to.a, x, {c, left, top, image}, tap % v.s, tap / v.s, *to.full);
-      tma_load(to.b, w, {c, tap, job.n, job.sum.group}, *to.full);
+      load_shared<T>(to.b + filters * kWgmmaRow, w, {c, tap, job.n + filters, job.sum.group}, *to.full);
       if ((c += kWgmmaStep) >= v.c) c = 0, ++tap;
     }
   };
@@ -96,12 +98,11 @@ void wgmma_fprop(void* y, void* saved, const void* x, const void* w, const float
   const ConvShape v = shape_of(conv);
   float* const partial = by_partials(conv, epilogue) ? static_cast<float*>(workspace) : nullptr;
   const float slope = epilogue.activation == Activation::leaky_relu ? epilogue.slope : 1.0f;
-  with_wgmma_tile(wgmma_columns(kernel), [&, splits = splits]<typename T>(T) {
-    const int tiles = tiles_of(blocks_of<T>(conv.out_pixels(), v.k), conv, splits);
-    DOPPEL_KERNEL(fprop<T>).launch({unsigned(std::min(tiles, multiprocessors())), T::kThreads, T::kShared},
-                                   static_cast<Bf16*>(y), partial, make_tensor_map(pixels_of(conv, x, T::kM)),
-                                   make_tensor_map(filters_of(conv, w, T::kN)), b, v, slope, epilogue.shuffle, splits,
-                                   tiles, stream);
+  with_wgmma_tile(kernel, [&, splits = splits]<typename T>(T) {
+    const int tiles = tiles_of(wgmma_tiles_of<T>(conv.out_pixels(), v.k), conv, splits);
+    DOPPEL_KERNEL(fprop<T>).launch(
+        wgmma_geometry<T>(tiles), static_cast<Bf16*>(y), partial, make_tensor_map(pixels_of(conv, x, T::kM)),
+        make_tensor_map(filters_of(conv, w, T::kN / T::kBlocks)), b, v, slope, epilogue.shuffle, splits, tiles, stream);
   });
   if (partial) finish_splits(y, saved, partial, b, conv, epilogue, splits, stream);
 }

@@ -1,21 +1,27 @@
-// Blocks that multiply one tile of 128 x N results after the other: acc[m, n] = sum over k of A[m, k] B[k, n], bf16
+// Blocks that multiply one tile of M x N results after the other: acc[m, n] = sum over k of A[m, k] B[k, n], bf16
 // operands, fp32 sums, by wgmma on stages of shared memory that the copy engine fills in steps of 64 along k.
 //
 // A block has three warpgroups, each with one job for as long as the block lives:
 //
 //   producer    one thread of it asks for the copies of the next step, as soon as a stage is empty
-//   consumers   two, each of 64 of the tile's rows: multiply what is full, store what is done
+//   consumers   two, each of half of the tile's rows: multiply what is full, store what is done
 //   watch       a thread of the producer's, waits for the consumers to be done, but not for ever (mbarrier_wait)
 //
 // Stage s goes round between two mbarriers: the bytes of both operands end a phase of full[s], the arrivals of the
 // eight consuming warps one of empty[s]. The producer does not stop at the end of a tile: while the consumers store
 // one, the first steps of the next are on their way.
+//
+// Two blocks may be a pair (kernels/device/cluster.h), with neighbouring tiles along m of the same columns: each brings
+// its own A and half of B, which the copy engine writes to both. A stage is empty when the consumers of both are done
+// with it, and the bytes of both producers end a phase of full[s] in each. Both go through the same steps, whether or
+// not there are rows so far down for the second.
 #pragma once
 
 #include <algorithm>
 #include <stdexcept>
 
 #include "kernels/conv2d.h"
+#include "kernels/device/cluster.h"
 #include "kernels/device/device.h"
 #include "kernels/device/tma.h"
 #include "kernels/device/wgmma.h"
@@ -26,10 +32,14 @@ namespace doppel::DOPPEL_BACKEND {
 constexpr int kWgmmaRow = 128, kWgmmaBlock = 64 * kWgmmaRow;
 
 // The shared memory of a block: the stages, then 16 rows of 128 bytes for each consuming warp, to store through.
-template <int N, int Stages>
+template <int M, int N, int Stages, int Blocks = 1>
 struct WgmmaTile {
-  static constexpr int kM = 128, kN = N, kK = 64, kStages = Stages;
+  static constexpr int kBlocks = Blocks, kRows = M * Blocks;  // of a cluster
+  static constexpr unsigned kAllBlocks = (1u << Blocks) - 1;
+  static_assert(Blocks == 1 || Blocks == 2);
+  static constexpr int kM = M, kN = N, kK = 64, kStages = Stages;
   static constexpr int kConsumers = 2, kThreads = (1 + kConsumers) * 128, kWarps = kConsumers * 4;
+  static constexpr int kHeights = M / (64 * kConsumers);                            // products of 64 rows of a consumer
   static constexpr int kBytesA = kM * kWgmmaRow, kBytes = kBytesA + N * kWgmmaRow;  // of a stage
   static constexpr int kStore = 16 * kWgmmaRow;                                     // of a warp
   static constexpr int kShared = Stages * kBytes + kWarps * kStore + 1024;          // the last to align the first
@@ -40,14 +50,20 @@ struct WgmmaTile {
   static_assert(kProducerRegisters + kConsumers * kConsumerRegisters <=
                 (1 + kConsumers) * registers_per_thread(kThreads, 1));
 };
-using WideWgmmaTile = WgmmaTile<256, 4>;
-using SquareWgmmaTile = WgmmaTile<128, 5>;
+using WideWgmmaTile = WgmmaTile<128, 256, 4>;
+using TallWgmmaTile = WgmmaTile<256, 128, 4>;
+using SquareWgmmaTile = WgmmaTile<128, 128, 5>;
+using WidePairWgmmaTile = WgmmaTile<128, 256, 4, 2>;
 
-// Calls body(Tile) for 256 or 128 columns.
+// Calls body(Tile) for the chosen one.
 template <typename Body>
-void with_wgmma_tile(int columns, Body&& body) {
-  if (columns == 256)
+void with_wgmma_tile(KernelKind kernel, Body&& body) {
+  if (kernel == KernelKind::wgmma_128x256)
     body(WideWgmmaTile{});
+  else if (kernel == KernelKind::wgmma_256x128)
+    body(TallWgmmaTile{});
+  else if (kernel == KernelKind::wgmma_128x256_pair)
+    body(WidePairWgmmaTile{});
   else
     body(SquareWgmmaTile{});
 }
@@ -80,6 +96,19 @@ inline Tiled filters_of(const Conv2d& v, const void* w, int filters) {
   return {w, {v.c, taps, v.k, v.groups}, {v.c, v.c * taps, std::max(v.weight_stride, v.weights())}, 1, filters};
 }
 
+// The tiles of m x n results, those of a pair as one.
+template <typename T>
+int64_t wgmma_tiles_of(int64_t m, int64_t n) {
+  return (m + T::kRows - 1) / T::kRows * ((n + T::kN - 1) / T::kN);
+}
+
+// Blocks that stay, for so many tiles or pairs of tiles.
+template <typename T>
+Geometry wgmma_geometry(int tiles) {
+  const int clusters = std::min(tiles, std::max(multiprocessors() / T::kBlocks, 1));
+  return {unsigned(clusters * T::kBlocks), T::kThreads, T::kShared, T::kBlocks};
+}
+
 // Of all groups and parts, `of_part` each. Kernels number them with int, and look a grid's size beyond the last.
 inline int tiles_of(int64_t of_part, const Conv2d& v, int splits) {
   const int64_t tiles = of_part * splits * v.groups;
@@ -92,6 +121,53 @@ struct SumPart {
   int group, part;
   __device__ __forceinline__ SumPart(int number, int splits) : group(number / splits), part(number % splits) {}
 };
+
+// This block's number in its cluster.
+template <typename T>
+__device__ __forceinline__ int wgmma_rank() {
+  if constexpr (T::kBlocks == 1)
+    return 0;
+  else
+    return cluster_rank();
+}
+// The first of this block's rows in row `i` of tiles.
+template <typename T>
+__device__ __forceinline__ int wgmma_first_row(int i) {
+  return i * T::kRows + wgmma_rank<T>() * T::kM;
+}
+// The first row that a block brings: that of its tile, or, where there are none so far down, that of the other block's.
+template <typename T>
+__device__ __forceinline__ int wgmma_row_to_bring(int first, int rows) {
+  return T::kBlocks == 1 || first < rows ? first : first - T::kM;
+}
+
+// Copies of this block's share of B, which go to all blocks of the cluster.
+template <typename T>
+__device__ __forceinline__ void load_shared(void* to, const TensorMap& map, const int (&at)[4], MBarrier& full) {
+  if constexpr (T::kBlocks == 1)
+    tma_load(to, map, at, full);
+  else
+    tma_load_to(T::kAllBlocks, to, map, at, full);
+}
+template <typename T>
+__device__ __forceinline__ void load_shared_im2col(void* to, const TensorMap& map, const int (&at)[4], int right,
+                                                   int down, MBarrier& full) {
+  if constexpr (T::kBlocks == 1)
+    tma_load_im2col(to, map, at, right, down, full);
+  else
+    tma_load_im2col_to(T::kAllBlocks, to, map, at, right, down, full);
+}
+
+// One thread of a warp, which has read what a stage held: tells all who write to it.
+template <typename T>
+__device__ __forceinline__ void stage_read(MBarrier& empty) {
+  if constexpr (T::kBlocks == 1) {
+    mbarrier_arrive(empty);
+  } else {
+#pragma unroll
+    for (int rank = 0; rank < T::kBlocks; ++rank) mbarrier_arrive_at(empty, rank);
+  }
+}
 
 // A place in the round of stages. `parity` is that of the phase of full[stage] that fills it, and the other that of the
 // phase of empty[stage] that frees it: the first time round, a phase before the first, which counts as over.
@@ -111,13 +187,17 @@ struct StageToFill {
   MBarrier* full;
 };
 
-// acc = the sum of the next `steps` stages, of this warpgroup's 64 rows.
+// acc = the sums of the next `steps` stages, of this warpgroup's rows, `rows` the first, 64 after the other.
 template <typename T, bool AAcross, bool BAcross>
-__device__ __forceinline__ void wgmma_steps(float (&acc)[T::kN / 2], const unsigned char* stages, MBarrier* full,
-                                            MBarrier* empty, StageWalk<T::kStages>& walk, int steps, int rows) {
+__device__ __forceinline__ void wgmma_steps(float (&acc)[T::kHeights][T::kN / 2], const unsigned char* stages,
+                                            MBarrier* full, MBarrier* empty, StageWalk<T::kStages>& walk, int steps,
+                                            int rows) {
 #pragma unroll
-  for (float& sum : acc) sum = 0;
-  wgmma_fence(acc);
+  for (auto& sums : acc)
+#pragma unroll
+    for (float& sum : sums) sum = 0;
+#pragma unroll
+  for (auto& sums : acc) wgmma_fence(sums);
   int used = 0;
   for (int step = 0; step < steps; ++step) {
     mbarrier_wait_watched(full[walk.stage], walk.parity);
@@ -126,28 +206,35 @@ __device__ __forceinline__ void wgmma_steps(float (&acc)[T::kN / 2], const unsig
     wgmma_fence();
 #pragma unroll
     for (int i = 0; i < T::kK / 16; ++i) {
-      const uint64_t da = AAcross ? wgmma_across(a + 16 * kWgmmaRow * i, kWgmmaBlock) : wgmma_along(a + 32 * i);
       const uint64_t db = BAcross ? wgmma_across(b + 16 * kWgmmaRow * i, kWgmmaBlock) : wgmma_along(b + 32 * i);
-      wgmma<AAcross, BAcross>(acc, da, db, true);
+#pragma unroll
+      for (int j = 0; j < T::kHeights; ++j) {
+        const unsigned char* const aj = a + j * kWgmmaBlock;
+        const uint64_t da = AAcross ? wgmma_across(aj + 16 * kWgmmaRow * i, kWgmmaBlock) : wgmma_along(aj + 32 * i);
+        wgmma<AAcross, BAcross>(acc[j], da, db, true);
+      }
     }
     wgmma_commit();
     // The step before this one has been read, and may be overwritten.
     wgmma_wait<1>();
-    if (step > 0 && lane() == 0) mbarrier_arrive(empty[used]);
+    if (step > 0 && lane() == 0) stage_read<T>(empty[used]);
     used = walk.stage;
     walk.next();
   }
-  wgmma_wait<0>(acc);
-  if (steps > 0 && lane() == 0) mbarrier_arrive(empty[used]);
+#pragma unroll
+  for (auto& sums : acc) wgmma_wait<0>(sums);
+  if (steps > 0 && lane() == 0) stage_read<T>(empty[used]);
 }
 
-// All tiles of this block, numbers blockIdx.x, blockIdx.x + gridDim.x, .. below `tiles`.
+// All tiles of this block: of G blocks that stay, number i has i, i + G, .. below `tiles`, and so do pairs of blocks
+// with pairs of tiles.
 //
 //   steps_of(tile)               how many steps its sum has, maybe 0
 //   load(tile, next)             in the producing thread: for each of them calls next() once, which waits for a stage
-//                                and returns the StageToFill, and starts copies of T::kBytes in all to it
-//   store(tile, acc, row, warp)  in the consumers: `row` is the first of the tile of this warp's 16, `warp` the 2 KB of
-//                                shared memory that are its own
+//                                and returns the StageToFill, and starts copies to it, of T::kBytes in all from this
+//                                block or pair
+//   store(tile, acc, row, warp)  in the consumers, for each 64 rows: `row` is the first of the tile of this warp's 16,
+//                                `warp` the 2 KB of shared memory that are its own
 template <typename T, bool AAcross, bool BAcross, typename Steps, typename Load, typename Store>
 __device__ __forceinline__ void wgmma_tiles(int tiles, Steps&& steps_of, Load&& load, Store&& store) {
   DOPPEL_SHARED_DYNAMIC(bytes);
@@ -158,20 +245,27 @@ __device__ __forceinline__ void wgmma_tiles(int tiles, Steps&& steps_of, Load&& 
   if (threadIdx.x == 0) {
     for (int s = 0; s < T::kStages; ++s) {
       mbarrier_init(full[s], 1);
-      mbarrier_init(empty[s], T::kWarps);
+      mbarrier_init(empty[s], T::kWarps * T::kBlocks);
     }
     mbarrier_init(done[0], T::kWarps);
     fence_proxy_async();
+    if constexpr (T::kBlocks > 1) fence_mbarrier_init();
   }
-  __syncthreads();
+  if constexpr (T::kBlocks > 1) {
+    cluster_arrive();
+    cluster_wait();
+  } else {
+    __syncthreads();
+  }
 
+  const int first = int(blockIdx.x) / T::kBlocks, apart = int(gridDim.x) / T::kBlocks;
   StageWalk<T::kStages> walk;
   if (threadIdx.x < 128) {
     registers_decrease<T::kProducerRegisters>();
     // Neither the producer nor the consumers have a register to spare for a clock.
     if (threadIdx.x == 32) mbarrier_wait(done[0], 0);
     if (threadIdx.x == 0)
-      for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x))
+      for (int tile = first; tile < tiles; tile += apart)
         load(tile, [&]() {
           const int s = walk.stage;
           mbarrier_wait_watched(empty[s], walk.parity ^ 1);
@@ -182,14 +276,21 @@ __device__ __forceinline__ void wgmma_tiles(int tiles, Steps&& steps_of, Load&& 
         });
   } else {
     registers_increase<T::kConsumerRegisters>();
-    const int consumer = warp() - 4, rows = consumer / 4 * 64;
+    const int consumer = warp() - 4, rows = consumer / 4 * (T::kM / T::kConsumers);
     unsigned char* const mine = stages + T::kStages * T::kBytes + consumer * T::kStore;
-    for (int tile = int(blockIdx.x); tile < tiles; tile += int(gridDim.x)) {
-      float acc[T::kN / 2];
+    for (int tile = first; tile < tiles; tile += apart) {
+      float acc[T::kHeights][T::kN / 2];
       wgmma_steps<T, AAcross, BAcross>(acc, stages, full, empty, walk, steps_of(tile), rows);
-      store(tile, acc, consumer * 16, mine);
+#pragma unroll
+      for (int j = 0; j < T::kHeights; ++j) store(tile, acc[j], rows + 64 * j + consumer % 4 * 16, mine);
     }
     if (lane() == 0) mbarrier_arrive(done[0]);
+  }
+  if constexpr (T::kBlocks > 1) {
+    // Neither leaves while the other still arrives at its barriers.
+    __syncwarp();
+    cluster_arrive();
+    cluster_wait();
   }
 }
 

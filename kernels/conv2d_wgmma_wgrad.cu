@@ -7,16 +7,16 @@
 namespace doppel::DOPPEL_BACKEND {
 namespace {
 
-// Tile number `tile`: columns fastest, then rows, parts of the sum, and groups slowest.
+// Tile (or pair of tiles) number `tile`: columns fastest, then rows, parts of the sum, and groups slowest.
 struct Job {
   int m, unit;
   SumPart sum;
   Steps steps;
   template <typename T>
   static __device__ __forceinline__ Job of(int tile, const ConvShape& v, int splits) {
-    const int across = ceil_div(v.r * v.s * ceil_div(v.c, 64), T::kN / 64), down = ceil_div(v.k, T::kM);
+    const int across = ceil_div(v.r * v.s * ceil_div(v.c, 64), T::kN / 64), down = ceil_div(v.k, T::kRows);
     const SumPart sum(tile / across / down, splits);
-    return {tile / across % down * T::kM, tile % across * (T::kN / 64), sum,
+    return {wgmma_first_row<T>(tile / across % down), tile % across * (T::kN / 64), sum,
             Steps(ceil_div(v.n * v.p * v.q, kWgmmaStep), sum.part, splits)};
   }
 };
@@ -50,13 +50,14 @@ DOPPEL_GLOBAL((T::kThreads, 1), wgrad, float* out, DOPPEL_GRID_CONSTANT const Pi
         tma_load(to.a + i * kWgmmaBlock, dz, {job.m + 64 * i, m, 0, job.sum.group}, *to.full);
       const int rest = pixels - m;
       const TensorMap& some = rest < kWgmmaStep ? x.last : x.whole;
-      for (int i = 0; i < T::kN / 64; ++i) {
+      constexpr int kUnits = T::kN / 64 / T::kBlocks;  // of this block
+      for (int i = wgmma_rank<T>() * kUnits; i < (wgmma_rank<T>() + 1) * kUnits; ++i) {
         // Units behind the last look below the filter: nobody stores what comes of them.
         const int unit = job.unit + i, tap = unit / of_tap, right = tap % v.s, down = tap / v.s;
         unsigned char* const block = to.b + i * kWgmmaBlock;
-        tma_load_im2col(block, some, {unit % of_tap * 64, left, top, image}, right, down, *to.full);
+        load_shared_im2col<T>(block, some, {unit % of_tap * 64, left, top, image}, right, down, *to.full);
         if (rest < kWgmmaStep)  // channels behind the last are zeros, whatever the pixels
-          tma_load_im2col(block + rest * kWgmmaRow, x.none, {v.c, left, top, image}, right, down, *to.full);
+          load_shared_im2col<T>(block + rest * kWgmmaRow, x.none, {v.c, left, top, image}, right, down, *to.full);
       }
     }
   };
@@ -99,11 +100,11 @@ void wgmma_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, v
   const int64_t count = conv.weights(), outputs = conv.out_elements();
   const Tiled gradients{dz, {v.k, conv.out_pixels(), 1, conv.groups}, {v.k, outputs, outputs}, kWgmmaStep, 1};
   const int units = v.r * v.s * ceil_div(v.c, 64);
-  with_wgmma_tile(wgmma_columns(kernel), [&, splits = splits]<typename T>(T) {
-    const int tiles = tiles_of(blocks_of<T>(v.k, int64_t(units) * 64), conv, splits);
-    DOPPEL_KERNEL(wgrad<T>).launch({unsigned(std::min(tiles, multiprocessors())), T::kThreads, T::kShared},
-                                   partial ? partial : dw, maps_of(conv, x), make_tensor_map(gradients), v, splits,
-                                   partial ? splits * count : conv.weight_stride, tiles, stream);
+  with_wgmma_tile(kernel, [&, splits = splits]<typename T>(T) {
+    const int tiles = tiles_of(wgmma_tiles_of<T>(v.k, int64_t(units) * 64), conv, splits);
+    DOPPEL_KERNEL(wgrad<T>).launch(wgmma_geometry<T>(tiles), partial ? partial : dw, maps_of(conv, x),
+                                   make_tensor_map(gradients), v, splits, partial ? splits * count : conv.weight_stride,
+                                   tiles, stream);
   });
   if (partial) add_splits(dw, DType::f32, partial, count, splits, conv.groups, conv.weight_stride, stream);
 }

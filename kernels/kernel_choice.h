@@ -21,11 +21,14 @@ enum class KernelKind : int {
   mma_128x64,
   mma_64x64,
   wgmma_128x256,  // kernels/conv2d_wgmma*.cu: the same where the device is of compute capability 9.0
+  wgmma_256x128,
   wgmma_128x128,
-  vendor,  // cuDNN or cuBLASLt (kernels/vendor.h), on Device::cuda
+  wgmma_128x256_pair,  // the first of them by two blocks that share the columns' operand
+  vendor,              // cuDNN or cuBLASLt (kernels/vendor.h), on Device::cuda
 };
-constexpr const char* kKernelNames[] = {"by_model",  "simt",          "ends",          "mma_128x128", "mma_128x64",
-                                        "mma_64x64", "wgmma_128x256", "wgmma_128x128", "vendor"};
+constexpr const char* kKernelNames[] = {
+    "by_model",      "simt",          "ends",          "mma_128x128",        "mma_128x64", "mma_64x64",
+    "wgmma_128x256", "wgmma_256x128", "wgmma_128x128", "wgmma_128x256_pair", "vendor"};
 constexpr const char* name_of(KernelKind kernel) {
   return kKernelNames[int(kernel)];
 }

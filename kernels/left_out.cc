@@ -9,7 +9,7 @@
 namespace doppel {
 
 bool left_out(std::string_view part) {
-  constexpr std::array<std::string_view, 2> kParts = {"wgmma", "early_start"};
+  constexpr std::array<std::string_view, 3> kParts = {"wgmma", "clusters", "early_start"};
   const char* environment = std::getenv("DOPPEL_WITHOUT");
   bool found = false;
   for (std::string_view rest = environment ? environment : ""; !rest.empty();) {

@@ -25,7 +25,8 @@ act() { # WHAT, by what a program does then
   case $1 in
     fail) echo "CUDA: an illegal memory access was encountered" >&2; exit 1 ;;
     # Not without wgmma.
-    fail_wgmma) if [ -z "${DOPPEL_WITHOUT:-}" ]; then act fail; fi ;;
+    fail_wgmma) if [[ ,${DOPPEL_WITHOUT:-}, != *,wgmma,* ]]; then act fail; fi ;;
+    fail_early) if [[ ,${DOPPEL_WITHOUT:-}, != *,early_start,* ]]; then act fail; fi ;;
     hang) exec sleep 300 ;;
   esac
 }
@@ -38,7 +39,7 @@ for filter in "$@"; do :; done
 echo "$name ${DOPPEL_WITHOUT:-all} ${DOPPEL_DIRTY_MEMORY:-clean} ${OMP_NUM_THREADS:-all} $*" >>"$FAKES/called"
 case $name in
   test_card | test_kernels)
-    case $filter in "[hopper]") what=hopper ;; "[wgmma]"*) what=wgmma ;; "[vendor]") what=vendor ;; *) what=$name ;; esac
+    case $filter in "[hopper]") what=hopper ;; "[wgmma]"*) what=wgmma ;; "[cluster]"*) what=cluster ;; "[vendor]") what=vendor ;; *) what=$name ;; esac
     what=$(behave $what)
     ;;
   *) what=$(behave $name) ;;
@@ -168,8 +169,8 @@ called() { grep -qE -- "$1" "$FAKES/called" || complain "nobody called: $1"; }
 
 run ""
 exits 0
-for name in build test_{instructions,hopper,kernels,wgmma,vendor,runtime,nn} bench_{step,choices,kernels,df_ud} \
-  peers_{original,kernels,kernels_more,lite} {memcheck,racecheck,synccheck}{,_wgmma} initcheck initcheck_finds; do
+for name in build test_{instructions,hopper,cluster,kernels,wgmma,pairs,early_start,vendor,runtime,nn} bench_{step,step_in_turn,choices,kernels,df_ud} \
+  peers_{original,kernels,kernels_more,lite} {memcheck,racecheck,synccheck}{,_wgmma} memcheck_pairs initcheck initcheck_finds; do
   has $name 'passed$'
 done
 has_no bench_step_without_wgmma
@@ -180,7 +181,7 @@ says 'commit files-[0-9a-f]{12}$'
 called '^test_nn all 1 [0-9]+ .*a training step' # memory that nobody has written
 grep -qE '^test_[a-z]+ [^ ]+ [^ ]+ all ' "$FAKES/called" && complain "a test that runs beside others has all cores to itself"
 grep -qE '^bench_[a-z]+ [^ ]+ [^ ]+ [0-9]' "$FAKES/called" && complain "a bench has not all cores"
-[ "$(grep -c '^bench_step' "$FAKES/called")" = 1 ] || complain "bench_step ran more than once"
+[ "$(grep '^bench_step' "$FAKES/called" | cut -d ' ' -f 2 | paste -sd ' ')" = "all early_start" ] || complain "bench_step ran otherwise than once with early starts and once without"
 grep -q 'for what the time' "$world/said" && complain "somebody is to go on"
 
 # Parts that end together write the report side by side: each puts a new one in its place, none writes into what is there.
@@ -202,13 +203,13 @@ has bench_step_without_wgmma passed '^without wgmma'
 has peers_original passed '^without wgmma'
 has bench_choices passed '^without wgmma'
 has memcheck_wgmma passed '^All'
-says '^\| a step \| at most 3.0 ms \| 2.500 ms, without wgmma \| met'
+says '^\| a step \| at most 3.0 ms \| 2.500 ms, without wgmma,early_start \| met'
 # The fallback names the kernel that ended the first, which is no wrong result of its own.
 has bench_step_without_wgmma passed '1 kernels to report'
 says '^\| bench_step_without_wgmma \| bench_step: .*the last start ended while wgmma_128x256/1 was tried'
 # By its name the part comes with its fallback, and nothing of an earlier one stays.
 run "bench_step=fail_wgmma" --only bench_step
-[ "$(cut -d ' ' -f 1-2 "$FAKES/called" | paste -sd ,)" = "bench_step all,bench_step wgmma" ] || complain "not both: $(cat "$FAKES/called")"
+[ "$(cut -d ' ' -f 1-2 "$FAKES/called" | paste -sd ,)" = "bench_step all,bench_step wgmma,early_start" ] || complain "not both: $(cat "$FAKES/called")"
 has bench_step_without_wgmma passed
 [ "$(cut -f1 "$world/build-gpu/parts/parts.tsv" | sort | uniq -d)" = "" ] || complain "a row twice"
 run "" --only bench_step
@@ -227,12 +228,38 @@ has bench_choices 'failed \(1\)'
 has bench_choices_without_wgmma passed '^without wgmma'
 has bench_df_ud passed '^without wgmma'
 
+# Pairs of blocks fail their tests: every figure is without them, and all others are there. So it is where a bench fails
+# all the same.
+run "cluster=fail"
+exits 1
+has test_cluster 'failed \(1\)' 'illegal memory access'
+has test_pairs 'failed'
+has test_wgmma passed
+called '^test_kernels clusters,early_start .*\[wgmma\],' # each says whose fault it is
+has bench_step passed '^without clusters'
+has bench_choices passed '^without clusters'
+has_no bench_step_without_wgmma
+says '^\| a step \| at most 3.0 ms \| 2.500 ms, without clusters \| met'
+run "cluster=fail bench_kernels=fail_choices"
+has bench_step passed '^without clusters'
+has bench_choices_without_wgmma passed '^without wgmma'
+
+# Kernels that start early fail: every figure is without them, and what they are worth is not asked.
+run "test_runtime=fail_early"
+exits 1
+has test_early_start 'failed \(1\)' 'illegal memory access'
+has test_runtime passed
+has bench_step passed '^without early_start'
+has_no bench_step_in_turn
+run "test_runtime=fail_early cluster=fail"
+has bench_step passed '^without clusters,early_start'
+
 # They hang.
 PATIENCE=8 run "bench_step=fail_wgmma hopper=hang"
 has test_hopper 'stopped after 60 s'
 has test_instructions passed
 has test_kernels passed
-[ "$(grep -m 1 '^bench_step' "$FAKES/called" | cut -d ' ' -f 2)" = wgmma ] || complain "the figures without wgmma come late"
+[ "$(grep -m 1 '^bench_step' "$FAKES/called" | cut -d ' ' -f 2)" = wgmma,early_start ] || complain "the figures without wgmma come late"
 has bench_step 'failed'
 has bench_step_without_wgmma passed
 

@@ -5,6 +5,7 @@
 #include "kernels/checked/checker.h"
 #include "kernels/checked/location.h"
 #include "kernels/checked/wording.h"
+#include "kernels/emulator/cluster.h"
 
 namespace doppel::emulator {
 namespace {
@@ -45,11 +46,14 @@ ShadowChecker::Region* ShadowChecker::find(const char* address) {
 }
 
 bool ShadowChecker::before(Block& block, const Touch& touch, const Touch& now, bool shared) const {
-  if (touch.block == block.serial()) return state().clocks.before(touch, now.thread);
+  if (block.in_cluster(touch.block))
+    return state().clocks.before(clock_of(block, touch), touch.clock, clock_of(block, now));
   if (touch.block < block.first_serial() || shared)
     return true;  // an earlier launch, another block's memory, or nobody
-  const auto known = state().foreign.find(touch.block);
-  return known != state().foreign.end() && (*known->second)[touch.thread] >= touch.clock;
+  const uint32_t size = uint32_t(block.launch().cluster), rank = (touch.block - block.first_serial()) % size;
+  const auto known = state().foreign.find(touch.block - rank);
+  return known != state().foreign.end() &&
+         (*known->second)[rank * uint32_t(block.threads()) + touch.thread] >= touch.clock;
 }
 
 void ShadowChecker::access(Block& block, const void* address, size_t bytes, Access kind, Where where) {
@@ -62,18 +66,20 @@ void ShadowChecker::copy_begins(Block& block, const Copy& copy) {
   const char* from = reinterpret_cast<const char*>(copy.from);
   const Region* region = copy.valid > 0 ? find(from) : nullptr;
   if (region && region->output_of == block.first_serial())
-    state().sources[copy.to] = {from, from + copy.valid, state().cells[copy.to - block.arena()].write};
+    state().sources[copy.to] = {from, from + copy.valid,
+                                Touch{place_of(copy.where), block.serial(), state().clocks.own(self_in(block)),
+                                      uint16_t(block.current().number), false, true, copy.bulk}};
 }
 
 void ShadowChecker::copy_ends(Block& block, const Copy& copy, bool at_mbarrier) {
   // Who waits at an mbarrier acquires what the issuing thread released there. A thread that waits for its own copies
   // has them from then on, and others only by a later barrier: as if it had written them now.
   state().sources.erase(copy.to);
-  Cell* cells = state().cells.get() + (copy.to - block.arena());
+  Cell* cells = state().blocks[size_t(block.rank())].cells.get() + (copy.to - block.arena());
   for (int i = 0; i < copy.bytes; ++i) {
     Touch& w = cells[i].write;
     w.under_way = false;
-    if (!at_mbarrier) w.clock = state().clocks.own(w.thread);
+    if (!at_mbarrier) w.clock = state().clocks.own(clock_of(block, w));
   }
 }
 
@@ -83,10 +89,16 @@ void ShadowChecker::check(Block& block, const void* address, size_t bytes, Acces
   const char* p = static_cast<const char*>(address);
   const auto* u = static_cast<const unsigned char*>(address);
   Thread& self = block.current();
-  const Touch touch{
-      place, block.serial(), state().clocks.own(self.number), uint16_t(self.number), kind == Access::atomic, under_way,
-      bulk};
-  if (u >= block.arena() && u < block.arena() + Block::kArena) return check_shared(block, u, bytes, kind, touch);
+  const Touch touch{place,
+                    block.serial(),
+                    state().clocks.own(self_in(block)),
+                    uint16_t(self.number),
+                    kind == Access::atomic,
+                    under_way,
+                    bulk};
+  for (int rank = 0; rank < block.cluster().size(); ++rank)
+    if (Block& owner = block.cluster().block(rank); u >= owner.arena() && u < owner.arena() + Block::kArena)
+      return check_shared(block, owner, u, bytes, kind, touch);
   if (p >= self.fiber.stack && p + bytes <= self.fiber.stack + self.fiber.bytes && !under_way) {
     if (Accumulators* a = accumulators_at(self, p, bytes)) {
       if (a->pending)
@@ -111,9 +123,9 @@ void ShadowChecker::check(Block& block, const void* address, size_t bytes, Acces
              block.place(self.number) + verb(kind) + count_text(bytes) + nearest(p, bytes) + " at " + text_of(place));
 }
 
-void ShadowChecker::check_shared(Block& block, const unsigned char* begin, size_t bytes, Access kind,
+void ShadowChecker::check_shared(Block& block, Block& owner, const unsigned char* begin, size_t bytes, Access kind,
                                  const Touch& touch) {
-  State& s = state();
+  OfBlock& s = state().blocks[size_t(owner.rank())];
   const auto array = std::find_if(s.arrays.begin(), s.arrays.end(),
                                   [=](const Shared& a) { return begin >= a.begin && begin + bytes <= a.end; });
   if (array == s.arrays.end()) {
@@ -128,19 +140,21 @@ void ShadowChecker::check_shared(Block& block, const unsigned char* begin, size_
                block.place(touch.thread) + verb(kind) + count_text(bytes) + what + " at " + text_of(touch.place));
   }
   if (writes(kind))
-    if (const Product* product = pending_reader(block, begin, bytes))
+    if (const Product* product = pending_reader(owner, begin, bytes))
       block.fail(Defect::shared_race,
                  block.place(touch.thread) + verb(kind) + count_text(bytes) + " of " + array->name +
-                     ", which the wgmma of thread " + block.thread_text(product->first) + " at " +
-                     emulator::text_of(product->where) + " may still read, at " + text_of(touch.place));
-  Cell* cells = s.cells.get() + (begin - block.arena());
+                     ", which the wgmma of " + (&owner == &block ? "" : "block " + text_of(owner.block) + " ") +
+                     "thread " + block.thread_text(product->first) + " at " + emulator::text_of(product->where) +
+                     " may still read, at " + text_of(touch.place));
+  Cell* cells = s.cells.get() + (begin - owner.arena());
   for (size_t i = 0; i < bytes; ++i) {
-    if (kind != Access::write && cells[i].write.block != block.serial() && s.unwritten.block == 0)
+    if (kind != Access::write && !block.in_cluster(cells[i].write.block) && s.unwritten.block == 0)
       s.unwritten = touch, s.unwritten_bytes = bytes, s.unwritten_array = array->name;
     if (const Touch* earlier = conflict(block, cells[i], kind, touch, true))
       report(block, touch, *earlier, earlier == &cells[i].write, kind, bytes, array->name);
     const Touch& w = cells[i].write;
-    if (kind == Access::async_read && w.block == block.serial() && !w.bulk && w.clock > s.fenced_proxy[w.thread])
+    if (kind == Access::async_read && block.in_cluster(w.block) && !w.bulk &&
+        w.clock > state().fenced_proxy[size_t(clock_of(block, w))])
       block.fail(Defect::missing_fence, block.place(touch.thread) + "reads " + count_text(bytes) + " of " +
                                             array->name + " past its own accesses, which thread " +
                                             block.thread_text(w.thread) + " wrote at " + text_of(w.place) +
@@ -189,14 +203,15 @@ void ShadowChecker::check_global(Block& block, Region& region, const char* begin
 
 const Touch* ShadowChecker::conflict(Block& block, const Cell& cell, Access kind, const Touch& now, bool shared) {
   const Touch& w = cell.write;
-  if (w.under_way && w.block == block.serial()) return &w;
+  if (w.under_way && block.in_cluster(w.block)) return &w;
   if (!(now.atomic && w.atomic) && !before(block, w, now, shared)) return &w;
   return writes(kind) ? read_conflict(block, cell.read, now, shared) : nullptr;
 }
 
 const Touch* ShadowChecker::read_conflict(Block& block, const Touch& read, const Touch& now, bool shared) {
   if (read.block != Cell::kSet) return before(block, read, now, shared) ? nullptr : &read;
-  if (read.place != (shared ? block.serial() : block.first_serial())) return nullptr;  // earlier blocks, launches
+  if (read.place != (shared ? block.cluster_serial() : block.first_serial()))
+    return nullptr;  // earlier blocks, launches
   auto& clear = state().clear;
   if (clear.set == read.clock && clear.block == now.block && clear.thread == now.thread && clear.shared == shared)
     return nullptr;
@@ -219,7 +234,7 @@ void ShadowChecker::remember(Block& block, Cell& cell, Access kind, const Touch&
     cell.read.block = 0;
     return;
   }
-  const uint32_t owner = shared ? block.serial() : block.first_serial();
+  const uint32_t owner = shared ? block.cluster_serial() : block.first_serial();
   Touch& r = cell.read;
   const bool is_set = r.block == Cell::kSet;
   if (is_set ? r.place != owner : before(block, r, now, shared)) {

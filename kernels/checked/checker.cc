@@ -5,6 +5,7 @@
 
 #include "kernels/checked/location.h"
 #include "kernels/checked/wording.h"
+#include "kernels/emulator/cluster.h"
 
 namespace doppel::emulator {
 namespace {
@@ -55,60 +56,96 @@ void ShadowChecker::launch_begins(const Launch& launch, uint32_t first_serial, u
 
 void ShadowChecker::block_begins(Block& block) {
   State& s = state();
-  s.clocks.reset(block.threads());
-  s.arrays.clear();
+  const auto rank = size_t(block.rank());
+  if (s.blocks.size() <= rank) s.blocks.resize(rank + 1);
+  s.blocks[rank].arrays.clear();
+  s.blocks[rank].reaches.clear();
+  s.blocks[rank].unwritten = {};
+  if (rank > 0) return;
+  const int threads = block.threads() * block.cluster().size();
+  s.clocks.reset(threads);
   s.readers.clear();
   s.clear = {};
-  s.unwritten = {};
-  s.fenced.assign(size_t(block.threads()), nullptr);
-  s.fenced_proxy.assign(size_t(block.threads()), 0);
+  s.fenced.assign(size_t(threads), nullptr);
+  s.fenced_proxy.assign(size_t(threads), 0);
   s.foreign.clear();
   s.sources.clear();
   s.last_region = nullptr;
 }
 
 void ShadowChecker::block_ends(Block& block) {
-  const State& s = state();
+  const OfBlock& s = state().blocks[size_t(block.rank())];
+  for (size_t i = 0; i < s.reaches.size(); ++i) {
+    const Reach& reach = s.reaches[i];
+    bool known = reach.touch.block == 0;
+    for (int t = first_of(block); t < first_of(block) + block.threads() && !known; ++t)
+      known = state().clocks.before(int(i), reach.touch.clock, t);
+    if (known) continue;
+    Block& other = block.cluster().block(int(reach.touch.block - block.cluster_serial()));
+    block.record(Defect::left_too_early,
+                 other.place(reach.touch.thread) + reach.what + " block " + block.block_text(block.serial()) +
+                     ", which may have left the kernel by then, at " + text_of(reach.touch.place));
+    return;
+  }
   if (s.unwritten.block == 0) return;
   block.record(Defect::uninitialised_shared,
                block.place(s.unwritten.thread) + "reads " + count_text(s.unwritten_bytes) + " of " + s.unwritten_array +
                    ", which no thread of the block has written, at " + text_of(s.unwritten.place));
 }
 
-void ShadowChecker::shared_appears(unsigned char* memory, size_t bytes, const char* name) {
-  state().arrays.push_back({memory, memory + bytes, name});
+void ShadowChecker::shared_appears(Block& block, unsigned char* memory, size_t bytes, const char* name) {
+  state().blocks[size_t(block.rank())].arrays.push_back({memory, memory + bytes, name});
 }
 
 // ---- order ----------------------------------------------------------------------------------------------------------
 
-void ShadowChecker::ordered(Block&, std::span<const uint16_t> arrivals, std::span<const uint16_t> waiters) {
-  state().clocks.ordered(arrivals, waiters);
+void ShadowChecker::ordered(Block& block, std::span<const uint16_t> arrivals, std::span<const uint16_t> waiters) {
+  state().clocks.ordered(first_of(block), arrivals, waiters);
 }
 void ShadowChecker::release(Block& block, const void* mbarrier) {
-  state().clocks.release(mbarrier, block.current().number);
+  state().clocks.release(mbarrier, self_in(block));
 }
-void ShadowChecker::phase_over(Block&, const void* mbarrier, std::span<const uint16_t> woken) {
-  state().clocks.phase_over(mbarrier, woken);
+void ShadowChecker::phase_over(Block& block, const void* mbarrier, std::span<const uint16_t> woken) {
+  state().clocks.phase_over(mbarrier, first_of(block), woken);
 }
 void ShadowChecker::acquire(Block& block, const void* mbarrier) {
-  state().clocks.acquire(mbarrier, block.current().number);
+  state().clocks.acquire(mbarrier, self_in(block));
+}
+
+void ShadowChecker::cluster_arrives(Block& block) {
+  state().clocks.arrive(self_in(block));
+}
+void ShadowChecker::cluster_opens() {
+  state().clocks.open();
+}
+void ShadowChecker::cluster_waited(Block& block) {
+  state().clocks.waited(self_in(block));
+}
+
+void ShadowChecker::reaches(Block& block, Block& other, const char* what, Where where) {
+  auto& all = state().blocks[size_t(other.rank())].reaches;
+  all.resize(size_t(block.threads() * block.cluster().size()));
+  const int self = self_in(block);
+  all[size_t(self)] = {Touch{place_of(where), block.serial(), state().clocks.own(self),
+                             uint16_t(block.current().number), false, false, false},
+                       what};
 }
 
 void ShadowChecker::fence(Block& block) {
-  const int thread = block.current().number;
+  const int thread = self_in(block);
   state().fenced[size_t(thread)] = state().clocks.snapshot(thread);
 }
 
 void ShadowChecker::fence_proxy(Block& block) {
-  const int thread = block.current().number;
+  const int thread = self_in(block);
   state().fenced_proxy[size_t(thread)] = state().clocks.tick(thread);
 }
 
 void ShadowChecker::before_atomic(Block& block, const void* address) {
-  const Knowledge& fenced = state().fenced[size_t(block.current().number)];
+  const Knowledge& fenced = state().fenced[size_t(self_in(block))];
   if (!fenced) return;
   const std::lock_guard lock(published_mutex_);
-  published_[address][block.serial()] = fenced;
+  published_[address][block.cluster_serial()] = fenced;
 }
 
 void ShadowChecker::after_atomic(Block&, const void* address) {

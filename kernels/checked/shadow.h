@@ -36,27 +36,32 @@ inline Cells make_cells(size_t count) {
   return Cells(static_cast<Cell*>(std::calloc(count ? count : 1, sizeof(Cell))));
 }
 
-using Clocks = std::vector<uint32_t>;  // one for each thread of a block
+using Clocks = std::vector<uint32_t>;  // one for each thread of a block, or of all blocks of a cluster
 using Knowledge = std::shared_ptr<const Clocks>;
 
-// The clocks of one block's threads.
+// The clocks of one block's threads; of a cluster's, numbered through, block after block.
 class BlockClocks {
  public:
   void reset(int threads);
 
   uint32_t own(int thread) const { return own_[size_t(thread)]; }
-  // Whether `touch`, of the same block, happened before what `thread` does now.
-  bool before(const Touch& touch, int thread) const {
-    if (touch.thread == thread) return true;
+  // Whether what `earlier` did at its `clock` happened before what `thread` does now.
+  bool before(int earlier, uint32_t clock, int thread) const {
+    if (earlier == thread) return true;
     const Knowledge& k = known_[size_t(thread)];
-    return k && (*k)[touch.thread] >= touch.clock;
+    return k && (*k)[size_t(earlier)] >= clock;
   }
 
-  void ordered(std::span<const uint16_t> arrivals, std::span<const uint16_t> waiters);
+  // Threads are numbered from `first` on.
+  void ordered(int first, std::span<const uint16_t> arrivals, std::span<const uint16_t> waiters);
+  // A barrier of all to which threads come first and where they wait later: `thread` comes; all have; `thread` waits.
+  void arrive(int thread);
+  void open();
+  void waited(int thread);
   // What `thread` did belongs to the phase of `object` that goes on; that phase is over, and `woken` waited for it;
   // `thread` has found that the last one is over.
   void release(const void* object, int thread);
-  void phase_over(const void* object, std::span<const uint16_t> woken);
+  void phase_over(const void* object, int first, std::span<const uint16_t> woken);
   void acquire(const void* object, int thread);
   // What `thread` has done so far has this clock at most, what it does later a greater one.
   uint32_t tick(int thread) { return own_[size_t(thread)]++; }
@@ -76,6 +81,8 @@ class BlockClocks {
   Clocks own_;
   std::vector<Knowledge> known_;
   std::unordered_map<const void*, Releases> objects_;
+  Clocks coming_;  // to the barrier of all: what those know and did who have come
+  Knowledge last_, opened_;
 };
 
 }  // namespace doppel::emulator

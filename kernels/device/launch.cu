@@ -65,7 +65,8 @@ void launch_on_card(const char* name, const void* kernel, const Geometry& g, voi
   const std::string problem = launch_problem({{g.grid.x, g.grid.y, g.grid.z},
                                               {g.block.x, g.block.y, g.block.z},
                                               g.shared + attributes.sharedSizeBytes,
-                                              attributes.maxThreadsPerBlock},
+                                              attributes.maxThreadsPerBlock,
+                                              g.cluster},
                                              a);
   if (!problem.empty()) throw LaunchError("launch: kernel " + std::string(name) + ": " + problem);
   // What is more than 48 KB with the static arrays must be asked for, and so must more than was asked for before. Never
@@ -74,16 +75,26 @@ void launch_on_card(const char* name, const void* kernel, const Geometry& g, voi
   if (g.shared > 0 && (g.shared > allowed || g.shared + attributes.sharedSizeBytes > a.shared_static))
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(std::max(g.shared, allowed))),
           "cudaFuncSetAttribute", __LINE__, name);
-  cudaLaunchAttribute early{};
-  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchAttribute given[2]{};
+  unsigned count = 0;
+  if (starts_early(attributes)) {
+    cudaLaunchAttribute& early = given[count++];
+    early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    early.val.programmaticStreamSerializationAllowed = 1;
+  }
+  if (g.cluster > 1) {
+    cudaLaunchAttribute& cluster = given[count++];
+    cluster.id = cudaLaunchAttributeClusterDimension;
+    cluster.val.clusterDim.x = unsigned(g.cluster);
+    cluster.val.clusterDim.y = cluster.val.clusterDim.z = 1;
+  }
   cudaLaunchConfig_t config{};
   config.gridDim = g.grid;
   config.blockDim = g.block;
   config.dynamicSmemBytes = g.shared;
   config.stream = stream_of(stream);
-  config.attrs = &early;
-  config.numAttrs = starts_early(attributes) ? 1 : 0;
+  config.attrs = given;
+  config.numAttrs = count;
   check(cudaLaunchKernelExC(&config, kernel, arguments), "cudaLaunchKernelExC", __LINE__, name);
 }
 

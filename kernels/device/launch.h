@@ -31,6 +31,7 @@ namespace doppel {
 struct Geometry {
   dim3 grid, block;
   size_t shared = 0;  // bytes of dynamic shared memory
+  int cluster = 1;    // blocks along x that run together (kernels/device/cluster.h); sm_90
 };
 
 // Blocks of `per_block` that cover `count`; at least one, at most `most` (for loops that stride over the grid).
@@ -103,6 +104,7 @@ class Kernel {
                                   .registers = registers_per_thread(Bounds::kThreads, Bounds::kBlocks),
                                   .grid = geometry.grid,
                                   .block = geometry.block,
+                                  .cluster = geometry.cluster,
                                   .shared = geometry.shared,
                                   .call = run,
                                   .arguments = &call,

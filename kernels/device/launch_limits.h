@@ -40,7 +40,11 @@ struct LaunchExtents {
   unsigned grid[3], block[3];
   size_t shared;     // bytes, dynamic and, where it is known, static
   int bound = 1024;  // threads of a block that the kernel was compiled for, __launch_bounds__
+  int cluster = 1;   // blocks that run together, along x
 };
+
+// Blocks of a cluster, at most, on any device of sm_90 or newer.
+constexpr int kMostCluster = 8;
 
 // Blocks along the second and third axis of a grid, at most.
 constexpr unsigned kMostBlocksYZ = 65535;
@@ -58,6 +62,10 @@ inline std::string launch_problem(const LaunchExtents& e, const LaunchLimits& a)
     if (e.grid[i] < 1 || e.grid[i] > kGrid[i]) return beyond("grid", e.grid[i], kGrid[i]);
     if (e.block[i] < 1 || e.block[i] > kBlock[i]) return beyond("block", e.block[i], kBlock[i]);
   }
+  if (e.cluster < 1 || e.cluster > kMostCluster || e.grid[0] % unsigned(e.cluster) != 0)
+    return "clusters of " + std::to_string(e.cluster) + " blocks, must be 1 .. " + std::to_string(kMostCluster) +
+           " and divide grid.x, which is " + std::to_string(e.grid[0]);
+  if (e.cluster > 1 && a.sm < 90) return "clusters of " + std::to_string(e.cluster) + " blocks, there are none" + on;
   const uint64_t threads = uint64_t(e.block[0]) * e.block[1] * e.block[2];
   if (threads > uint64_t(a.threads_per_block))
     return std::to_string(threads) + " threads in a block, at most " + std::to_string(a.threads_per_block) + on;

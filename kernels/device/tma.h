@@ -6,6 +6,8 @@
 //   __global__ void kernel(DOPPEL_GRID_CONSTANT const TensorMap map, ..)
 //   tma_load(to, map, {c, j, k, l}, full[s]);                    // the box at (c, j, k, l)
 //   tma_load_im2col(to, map, {c, x, y, n}, right, down, full[s]) // pixels from (x, y) of picture n on, each moved
+//   tma_load_to(blocks, ..), tma_load_im2col_to(blocks, ..)      // the same to each block of the cluster whose bit is
+//                                                                // set, where `to` and full[s] are in this one
 //
 // Tensors are bf16, and a box has 64 elements of the innermost dimension: rows of 128 bytes, which lie in `to` one
 // after the other in the 128-byte swizzle, unit u of 16 bytes of the row at address a in place u ^ (a / 128 % 8). `to`
@@ -73,15 +75,49 @@ __device__ __forceinline__ void tma_load_im2col(void* to, const TensorMap& map, 
 #endif
 }
 
+__device__ __forceinline__ void tma_load_to(unsigned blocks, void* to, const TensorMap& map, const int (&at)[4],
+                                            MBarrier& b) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, "
+      "{%3, %4, %5, %6}], [%2], %7;" ::"r"(shared_address(to)),
+      "l"(&map), "r"(shared_address(b)), "r"(at[0]), "r"(at[1]), "r"(at[2]), "r"(at[3]), "h"(uint16_t(blocks))
+      : "memory");
+#else
+  __trap();
+#endif
+}
+__device__ __forceinline__ void tma_load_im2col_to(unsigned blocks, void* to, const TensorMap& map, const int (&at)[4],
+                                                   int right, int down, MBarrier& b) {
+#if __CUDA_ARCH__ >= 900
+  asm volatile(
+      "cp.async.bulk.tensor.4d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes.multicast::cluster [%0], "
+      "[%1, {%3, %4, %5, %6}], [%2], {%7, %8}, %9;" ::"r"(shared_address(to)),
+      "l"(&map), "r"(shared_address(b)), "r"(at[0]), "r"(at[1]), "r"(at[2]), "r"(at[3]), "h"(uint16_t(right)),
+      "h"(uint16_t(down)), "h"(uint16_t(blocks))
+      : "memory");
+#else
+  __trap();
+#endif
+}
+
 #else
 
 inline void tma_load(void* to, const TensorMap& map, const int (&at)[4], MBarrier& b,
                      std::source_location where = std::source_location::current()) {
-  emulator::tma_load(to, map.map, at, &b, where);
+  emulator::tma_load(to, map.map, at, &b, 0, where);
 }
 inline void tma_load_im2col(void* to, const TensorMap& map, const int (&at)[4], int right, int down, MBarrier& b,
                             std::source_location where = std::source_location::current()) {
-  emulator::tma_load_im2col(to, map.map, at, right, down, &b, where);
+  emulator::tma_load_im2col(to, map.map, at, right, down, &b, 0, where);
+}
+inline void tma_load_to(unsigned blocks, void* to, const TensorMap& map, const int (&at)[4], MBarrier& b,
+                        std::source_location where = std::source_location::current()) {
+  emulator::tma_load(to, map.map, at, &b, blocks, where);
+}
+inline void tma_load_im2col_to(unsigned blocks, void* to, const TensorMap& map, const int (&at)[4], int right, int down,
+                               MBarrier& b, std::source_location where = std::source_location::current()) {
+  emulator::tma_load_im2col(to, map.map, at, right, down, &b, blocks, where);
 }
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "kernels/emulator/block.h"
 #include "kernels/emulator/checker.h"
+#include "kernels/emulator/cluster.h"
 
 namespace doppel::emulator {
 namespace {
@@ -102,6 +103,20 @@ MBarrierState& find(Block& block, const void* address, Where where) {
              block.place(block.current().number) + "uses an mbarrier that was not initialised at " + text_of(where));
 }
 
+// Of `other`, for the running thread of `block`: from its own block it sees it in any case, from another behind a
+// fence and a barrier of the cluster. Told in the same words when it is not initialised yet: that is luck.
+MBarrierState& find_in(Block& block, Block& other, const void* address, Where where) {
+  if (&other == &block) return find(block, address, where);
+  for (MBarrierState& m : other.mbarriers)
+    if (m.address == address && m.announced && m.announced_in < block.cluster().phase()) return m;
+  block.fail(Defect::bad_barrier, block.place(block.current().number) + "uses an mbarrier of block " +
+                                      text_of(other.block) +
+                                      " with no fence_mbarrier_init and barrier of the cluster "
+                                      "after its initialisation, at " +
+                                      text_of(where));
+}
+
+// `block`: whose mbarrier it is.
 void end_phase_if_complete(Block& block, MBarrierState& m) {
   if (m.pending > 0 || m.bytes != 0) return;
   m.done.push_back(std::move(m.copies));
@@ -119,7 +134,7 @@ void end_phase_if_complete(Block& block, MBarrierState& m) {
   if (checker) checker->phase_over(block, m.address, {woken, count});
 }
 
-void arrive_once(Block& block, MBarrierState& m, int expected_bytes, Where where) {
+void arrive_once(Block& block, Block& owner, MBarrierState& m, int expected_bytes, Where where) {
   if (m.pending == 0)
     block.fail(Defect::bad_barrier,
                block.place(block.current().number) + "arrives once too often at an mbarrier at " + text_of(where));
@@ -127,7 +142,7 @@ void arrive_once(Block& block, MBarrierState& m, int expected_bytes, Where where
   if (checker) checker->release(block, m.address);
   m.bytes += expected_bytes;
   --m.pending;
-  end_phase_if_complete(block, m);
+  end_phase_if_complete(owner, m);
 }
 
 }  // namespace
@@ -149,14 +164,23 @@ void mbarrier_init(void* address, int count, Where where) {
       block.fail(Defect::bad_barrier, block.place(block.current().number) + "initialises an mbarrier that thread " +
                                           block.thread_text(m.maker) + " has initialised, at " + text_of(where));
   std::memset(address, 0, 8);
-  block.mbarriers.push_back({address, count, count, block.current().number, false, 0, 0, {}, {}});
+  MBarrierState& made = block.mbarriers.emplace_back();
+  made.address = address;
+  made.count = made.pending = count;
+  made.maker = block.current().number;
 }
 
 void mbarrier_arrive(void* address, int expected_bytes, Where where) {
   Block& block = *running_block();
   if (expected_bytes) need_sm90(block, "mbarrier_expect_tx", where);
   if (checker) checker->access(block, address, 8, Access::atomic, where);
-  arrive_once(block, find(block, address, where), expected_bytes, where);
+  arrive_once(block, block, find(block, address, where), expected_bytes, where);
+}
+
+void arrive_in(Block& block, Block& other, void* address, Where where) {
+  MBarrierState& m = find_in(block, other, address, where);
+  if (checker) checker->access(block, address, 8, Access::atomic, where);
+  arrive_once(block, other, m, 0, where);
 }
 
 void mbarrier_wait(void* address, int parity, Where where) {
@@ -196,7 +220,7 @@ void copy_async_arrive(void* address, Where where) {
   self.copies.clear();
   self.groups.assign(self.groups.size(), 0);
   self.uncommitted = 0;
-  arrive_once(block, m, 0, where);
+  arrive_once(block, block, m, 0, where);
 }
 
 void copy_bulk(void* to, const void* from, int bytes, void* address, Where where) {
@@ -208,11 +232,13 @@ void copy_bulk(void* to, const void* from, int bytes, void* address, Where where
     block.fail(Defect::misaligned, block.place(block.current().number) + "copies " + std::to_string(bytes) +
                                        " bytes, no multiple of 16, at " + text_of(where));
   const Copy copy{static_cast<unsigned char*>(to), static_cast<const unsigned char*>(from), bytes, bytes, where, true};
-  begin_bulk_copies(block, {&copy, 1}, bytes, address, where);
+  begin_bulk_copies(block, {&copy, 1}, bytes, address, 0, where);
 }
 
-void begin_bulk_copies(Block& block, std::span<const Copy> copies, int bytes, const void* address, Where where) {
-  MBarrierState& m = find(block, address, where);
+namespace {
+
+void begin_in(Block& block, Block& owner, std::span<const Copy> copies, int bytes, const void* address, Where where) {
+  MBarrierState& m = find_in(block, owner, address, where);
   if (!m.fenced)
     block.fail(Defect::missing_fence, block.place(block.current().number) +
                                           "counts bytes on an mbarrier that no fence_proxy_async followed at " +
@@ -223,7 +249,22 @@ void begin_bulk_copies(Block& block, std::span<const Copy> copies, int bytes, co
   }
   m.copies.insert(m.copies.end(), copies.begin(), copies.end());
   m.bytes -= bytes;
-  end_phase_if_complete(block, m);
+  end_phase_if_complete(owner, m);
+}
+
+}  // namespace
+
+void begin_bulk_copies(Block& block, std::span<const Copy> copies, int bytes, const void* address, unsigned mask,
+                       Where where) {
+  if (mask == 0) return begin_in(block, block, copies, bytes, address, where);
+  for (int rank = 0; mask >> rank; ++rank) {
+    if (!(mask >> rank & 1u)) continue;
+    Block& other = block.peer(rank, "copies to", where);
+    std::vector<Copy> there(copies.begin(), copies.end());
+    for (Copy& copy : there)
+      copy.to = static_cast<unsigned char*>(block.same_in(other, copy.to, size_t(copy.bytes), where));
+    begin_in(block, other, there, bytes, block.same_in(other, address, 8, where), where);
+  }
 }
 
 void fence_proxy_async(Where where) {

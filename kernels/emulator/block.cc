@@ -7,6 +7,7 @@
 #include <new>
 
 #include "kernels/emulator/checker.h"
+#include "kernels/emulator/cluster.h"
 
 namespace doppel::emulator {
 namespace {
@@ -28,9 +29,10 @@ Block* running_block() {
   return t_block;
 }
 
-Block::Block()
-    : threads_(kMaxThreads),
-      os_thread_(os_thread_fiber()),
+Block::Block(Cluster& cluster, int rank)
+    : cluster_(cluster),
+      rank_(rank),
+      threads_(kMaxThreads),
       exchanges_(std::make_unique<Exchange[]>(kMaxWarps)),
       arena_(static_cast<unsigned char*>(::operator new(kArena, std::align_val_t(kArenaAlignment)))) {}
 
@@ -48,7 +50,6 @@ void Block::reset(const Launch& launch, uint32_t number, uint32_t first_serial) 
   count_ = int(block_dim.x * block_dim.y * block_dim.z);
   warps_ = (count_ + kWarp - 1) / kWarp;
   left_ = 0;
-  polls_ = 0;
   failed_ = reporting_ = false;
   order_ = options().warps;
   random_ = options().seed * 0x9E3779B97F4A7C15u + serial_ + 1;
@@ -66,6 +67,7 @@ void Block::reset(const Launch& launch, uint32_t number, uint32_t first_serial) 
     t.uncommitted = 0;
     t.product = {};
     t.poll = {};
+    t.cluster_arrived = false;
     if (++at.x == block_dim.x) at.x = 0, ++at.y;
     if (at.y == block_dim.y) at.y = 0, ++at.z;
   }
@@ -81,20 +83,32 @@ void Block::reset(const Launch& launch, uint32_t number, uint32_t first_serial) 
   reset_shared_memory();
 }
 
-void Block::run(const Launch& launch, uint32_t number, uint32_t first_serial) {
+void Block::begin(const Launch& launch, uint32_t number, uint32_t first_serial) {
   reset(launch, number, first_serial);
+  if (!checker) return;
+  checker->block_begins(*this);
+  checker->shared_appears(*this, dynamic_, launch.shared, "dynamic shared memory");
+}
+
+void Block::start() {
+  go(cluster_.os_thread(), *next());
+}
+
+void Block::end(bool cluster_failed) {
   t_block = this;
-  if (checker) {
-    checker->block_begins(*this);
-    checker->shared_appears(dynamic_, launch.shared, "dynamic shared memory");
-  }
-  if (Thread* first = next()) go(os_thread_, *first);
-  if (checker && !failed_) checker->block_ends(*this);
+  if (checker && !cluster_failed) checker->block_ends(*this);
   t_block = nullptr;
   current_place = nullptr;
   for (int i = 0; i < count_; ++i)
     if (threads_[size_t(i)].fiber.stack) stacks_.take(threads_[size_t(i)].fiber);
+}
+
+void Block::throw_failure() const {
   if (failed_) throw KernelError(defect_, failure_);
+}
+
+void Block::progress() {
+  cluster_.polls = 0;
 }
 
 // ---- taking turns ---------------------------------------------------------------------------------------------------
@@ -124,6 +138,7 @@ void Block::make_ready(Thread& thread) {
 }
 
 void Block::go(Fiber& from, Thread& to) {
+  t_block = this;
   current_ = &to;
   current_place = &to;
   if (!to.started) {
@@ -136,12 +151,13 @@ void Block::go(Fiber& from, Thread& to) {
 
 void Block::suspend() {
   Thread& self = *current_;
-  Thread* other = next();
-  if (!other) {
+  Block* const turn = cluster_.next(*this);
+  if (!turn) {
     report_deadlock();
     throw Abandoned{};
   }
-  if (other != &self) go(self.fiber, *other);
+  Thread* other = turn->next();
+  if (other != &self) turn->go(self.fiber, *other);
 }
 
 void Block::give_way(Where where) {
@@ -150,12 +166,24 @@ void Block::give_way(Where where) {
   Thread& self = *current_;
   self.wait = Wait::change;
   self.where = where;
-  if (++polls_ > kRounds * (count_ - left_)) {
+  int64_t stay = 0;
+  for (int r = 0; r < cluster_.size(); ++r) stay += cluster_.block(r).count_ - cluster_.block(r).left_;
+  if (++cluster_.polls > kRounds * stay) {
     report_deadlock();
     throw Abandoned{};
   }
   Thread* other = nullptr;
-  for (int i = self.number + 1; ready_warps_ != 0 && i < self.number + count_ && !other; ++i) {
+  const auto wait_for = [&](Block& other_block, Thread& thread) {
+    ready_lanes_[self.warp()] |= 1u << self.lane();
+    ready_warps_ |= 1u << self.warp();
+    other_block.go(self.fiber, thread);
+    self.wait = Wait::nothing;
+  };
+  const bool alone = cluster_.size() == 1;
+  for (int i = self.number + 1; (ready_warps_ != 0 || !alone) && i <= self.number + count_ && !other; ++i) {
+    // Past the last thread of this block come those of the others.
+    for (int r = 1; i == count_ && r < cluster_.size(); ++r)
+      if (Block& b = cluster_.block((rank_ + r) % cluster_.size()); b.ready()) return wait_for(b, *b.next());
     Thread& t = threads_[size_t(i % count_)];
     uint32_t& lanes = ready_lanes_[t.warp()];
     if (!(lanes >> t.lane() & 1u)) continue;
@@ -188,13 +216,14 @@ void Block::threads_on_this_fiber() {
       // The handler ends before the fiber does: nobody would come back to end it.
     }
     if (failed_) stop();
-    Thread* other = next();
-    if (!other) {
-      if (left_ < count_) report_deadlock();
+    Block* const turn = cluster_.next(*this);
+    if (!turn) {
+      if (!cluster_.all_left()) report_deadlock();
       stop();
     }
-    if (other->started) {
-      go(self.fiber, *other);
+    Thread* other = turn->next();
+    if (other->started || turn != this) {
+      turn->go(self.fiber, *other);
       std::abort();  // nobody switches back to a thread that has left
     }
     other->fiber = self.fiber;
@@ -207,7 +236,7 @@ void Block::threads_on_this_fiber() {
 
 void Block::stop() {
   Fiber gone;
-  switch_fiber(gone, os_thread_);
+  switch_fiber(gone, cluster_.os_thread());
   std::abort();
 }
 

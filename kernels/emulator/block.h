@@ -33,7 +33,7 @@ struct Copy {
 };
 
 // `change`: polls memory with atomics, and is ready all the while.
-enum class Wait : uint8_t { nothing, barrier, lanes, mbarrier, products, registers, change, left };
+enum class Wait : uint8_t { nothing, barrier, lanes, mbarrier, cluster, products, registers, change, left };
 
 // The last atomic operation of a thread, if it left memory as it was.
 struct Poll {
@@ -50,9 +50,12 @@ struct Thread : ThreadPlace {
   unsigned mask = 0;         // Wait::lanes
   int barrier = 0;           // Wait::barrier
   const void* mbarrier = nullptr;
-  int parity = 0;    // Wait::mbarrier
-  int products = 0;  // Wait::products: until the whole warpgroup has issued so many
-  Where where;       // of what it waits for
+  int parity = 0;                // Wait::mbarrier
+  int products = 0;              // Wait::products: until the whole warpgroup has issued so many
+  bool cluster_arrived = false;  // at the cluster's barrier, and has not waited there since
+  uint64_t cluster_phase = 0;    // its number
+  Where cluster_where;
+  Where where;  // of what it waits for
   Fiber fiber;
   std::vector<Copy> copies;  // issued, not arrived; oldest first
   std::vector<int> groups;   // sizes of the committed groups, oldest first
@@ -76,26 +79,44 @@ struct Barrier {
 };
 
 struct MBarrierState {
-  const void* address;
-  int count;                           // arrivals of a phase
-  int pending;                         // of this phase
-  int maker;                           // the thread that initialised it
+  const void* address = nullptr;
+  int count = 0;                       // arrivals of a phase
+  int pending = 0;                     // of this phase
+  int maker = 0;                       // the thread that initialised it
   bool fenced = false;                 // bulk copies see that it is initialised
+  bool cluster_fenced = false;         // so may other blocks of the cluster, behind a barrier of the cluster ..
+  bool announced = false;              // .. to which its maker has come
+  uint64_t announced_in = 0;           // the number of that barrier
   int64_t bytes = 0;                   // of bulk copies still to come
   uint64_t phase = 0;                  // phases that are over
   std::vector<Copy> copies;            // of this phase
   std::deque<std::vector<Copy>> done;  // of the phases that are over and that nobody has waited for, oldest first
 };
 
+class Cluster;
+
 class Block : public BlockPlace {
  public:
-  Block();
+  Block(Cluster& cluster, int rank);
   ~Block();
 
-  // Runs all threads of block `number` of the launch, x fastest. Throws KernelError.
-  void run(const Launch& launch, uint32_t number, uint32_t first_serial);
+  // ---- for its cluster ----
+  // Block `number` of the launch, x fastest, is to run; runs until no thread of the cluster can; has run.
+  void begin(const Launch& launch, uint32_t number, uint32_t first_serial);
+  void start();
+  void end(bool cluster_failed);
+  bool failed() const { return failed_; }
+  void throw_failure() const;  // KernelError, if it has failed
+  bool ready() const { return ready_warps_ != 0; }
+  bool warp_ready() const { return ready_warps_ >> warp_ & 1u; }  // the warp that runs
 
   // ---- for the operations of a running thread ----
+  Cluster& cluster() { return cluster_; }
+  int rank() const { return rank_; }  // in its cluster
+  // Block `rank` of the cluster, which the running thread reaches into. Fails when there is none, or no more.
+  Block& peer(int rank, const char* what, Where where);
+  // The place in `other` that is `address` here.
+  void* same_in(Block& other, const void* address, size_t bytes, Where where);
   Thread& current() { return *current_; }
   const Launch& launch() const { return *launch_; }
   Thread& thread(int number) { return threads_[size_t(number)]; }
@@ -104,6 +125,9 @@ class Block : public BlockPlace {
   // Number of this block among all that ever ran in this process, and that of the launch's first.
   uint32_t serial() const { return serial_; }
   uint32_t first_serial() const { return first_serial_; }
+  // Whether the block of this number is one of this cluster, and the number of the cluster's first.
+  bool in_cluster(uint32_t serial) const { return serial - cluster_serial() < uint32_t(launch_->cluster); }
+  uint32_t cluster_serial() const { return serial_ - uint32_t(rank_); }
   // Suspends the running thread, which has said what it waits for, until another makes it ready.
   void suspend();
   void make_ready(Thread& thread);
@@ -111,7 +135,7 @@ class Block : public BlockPlace {
   // nobody did anything but poll.
   void give_way(Where where);
   // Something happened that others may wait for: a barrier, an atomic operation that changed memory.
-  void progress() { polls_ = 0; }
+  void progress();
   // run() will throw this, if it is the first; and the same at once, which abandons the block: an exception unwinds the
   // running thread's stack, so that nothing on it is leaked. The other threads are left where they wait.
   void record(Defect defect, const std::string& text);
@@ -145,26 +169,28 @@ class Block : public BlockPlace {
  private:
   static void entry(void* block);
   void threads_on_this_fiber();
+  std::string waiting_text();
   Thread* next();
   void go(Fiber& from, Thread& to);
   [[noreturn]] void stop();
   void leave(Thread& thread);
   void reset(const Launch& launch, uint32_t number, uint32_t first_serial);
   void reset_shared_memory();
+  size_t place_of(const SharedArray& array);  // in the arena of each block of the cluster
   void report_deadlock();
   std::string missing(const void* mbarrier) const;
 
+  Cluster& cluster_;
+  const int rank_;
   const Launch* launch_ = nullptr;
   uint32_t serial_ = 0, first_serial_ = 0;
   std::vector<Thread> threads_;
   int count_ = 0, warps_ = 0, left_ = 0;
   Thread* current_ = nullptr;
-  int64_t polls_ = 0;  // since something happened
   uint32_t ready_warps_ = 0, ready_lanes_[kMaxWarps] = {};
   int warp_ = 0;  // the one that runs, and goes on while it has a thread that is ready
   uint64_t random_ = 1;
   Order order_ = Order::forward;
-  Fiber os_thread_;
   Stacks stacks_;
   SignalStack signal_stack_;
   std::unique_ptr<Exchange[]> exchanges_;
@@ -175,7 +201,6 @@ class Block : public BlockPlace {
   };
   std::vector<Placed> arrays_;
   unsigned char* arena_;
-  size_t arena_used_ = 0, static_used_ = 0;
   unsigned char* dynamic_ = nullptr;
 
   bool failed_ = false, reporting_ = false;
@@ -196,7 +221,11 @@ bool same_place(Where a, Where b);
 
 // Fails where the launch is for an older architecture.
 void need_sm90(Block& block, const char* what, Where where);
-// The running thread starts bulk copies that count `bytes` on an mbarrier.
-void begin_bulk_copies(Block& block, std::span<const Copy> copies, int bytes, const void* mbarrier, Where where);
+// The running thread of `block` arrives at an mbarrier of `other`, of its cluster or itself.
+void arrive_in(Block& block, Block& other, void* mbarrier, Where where);
+// The running thread starts bulk copies that count `bytes` on an mbarrier: to its own block, or, where `mask` is not 0,
+// to each block of the cluster whose bit is set, at the same places.
+void begin_bulk_copies(Block& block, std::span<const Copy> copies, int bytes, const void* mbarrier, unsigned mask,
+                       Where where);
 
 }  // namespace doppel::emulator

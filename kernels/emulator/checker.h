@@ -23,7 +23,7 @@ class Checker {
   virtual void block_begins(Block& block) = 0;
   // All threads have left; a defect that shows only now is told to block.record().
   virtual void block_ends(Block& block) = 0;
-  virtual void shared_appears(unsigned char* memory, size_t bytes, const char* name) = 0;
+  virtual void shared_appears(Block& block, unsigned char* memory, size_t bytes, const char* name) = 0;
 
   // The running thread is about to access memory from a twin of an instruction.
   virtual void access(Block& block, const void* address, size_t bytes, Access kind, Where where) = 0;
@@ -35,6 +35,12 @@ class Checker {
   virtual void release(Block& block, const void* mbarrier) = 0;
   virtual void phase_over(Block& block, const void* mbarrier, std::span<const uint16_t> woken) = 0;
   virtual void acquire(Block& block, const void* mbarrier) = 0;
+  // The running thread comes to its cluster's barrier; all have; the running thread has waited there.
+  virtual void cluster_arrives(Block& block) = 0;
+  virtual void cluster_opens() = 0;
+  virtual void cluster_waited(Block& block) = 0;
+  // The running thread reaches into the shared memory of another block of its cluster, which must not have left.
+  virtual void reaches(Block& block, Block& other, const char* what, Where where) = 0;
   // __threadfence, and what comes before and after an atomic operation: by these, blocks may be ordered.
   virtual void fence(Block& block) = 0;
   // fence_proxy_async

@@ -4,6 +4,7 @@
 
 #include "kernels/emulator/block.h"
 #include "kernels/emulator/checker.h"
+#include "kernels/emulator/cluster.h"
 
 namespace doppel::emulator {
 
@@ -14,6 +15,7 @@ void Block::leave(Thread& thread) {
   thread.wait = Wait::left;
   ++left_;
   progress();
+  cluster_.open_if_complete();
   for (int i = thread.warp() * kWarp; i < std::min(count_, (thread.warp() + 1) * kWarp); ++i) {
     const Thread& other = threads_[size_t(i)];
     if (other.wait == Wait::lanes && other.mask >> thread.lane() & 1u)
@@ -43,7 +45,16 @@ std::string Block::missing(const void* mbarrier) const {
 }
 
 void Block::report_deadlock() {
-  std::string text = " block " + block_text(serial_) + ": " + std::to_string(left_) + " of " + std::to_string(count_) +
+  std::string text;
+  for (int r = 0; r < cluster_.size(); ++r)
+    if (Block& b = cluster_.block(r); b.left_ < b.count_)
+      text += (text.empty() ? " block " : "; block ") + b.waiting_text();
+  record(Defect::deadlock, text);
+}
+
+// Of this block: who waits for what.
+std::string Block::waiting_text() {
+  std::string text = block_text(serial_) + ": " + std::to_string(left_) + " of " + std::to_string(count_) +
                      " threads have left, the others wait";
   // Threads that wait alike are told together.
   const auto alike = [](const Thread& a, const Thread& b) {
@@ -76,9 +87,10 @@ void Block::report_deadlock() {
     if (t.wait == Wait::change) text += " for an atomic operation to find something else";
     if (t.wait == Wait::products) text += " for a wgmma that not all 128 threads of its warpgroup have issued";
     if (t.wait == Wait::registers) text += registers.missing(t.number);
+    if (t.wait == Wait::cluster) text += " for the other threads of its cluster";
     text += " at " + text_of(t.where);
   }
-  record(Defect::deadlock, text);
+  return text;
 }
 
 }  // namespace doppel::emulator

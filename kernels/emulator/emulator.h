@@ -44,6 +44,7 @@ enum class Defect {
   product_not_waited_for,  // accumulators of a wgmma before its wait (checked build), or never waited for
   missing_fence,           // before a wgmma, or between ordinary stores and what reads past them
   too_early,               // memory before wait_for_earlier_kernels() (checked build), or a kernel without it
+  left_too_early,          // a block has left, or may have, when another of its cluster reaches into its shared memory
   bad_registers,           // registers_increase to fewer than a thread has, or registers_decrease to more
 };
 // "out of bounds", "shared-memory race", ...

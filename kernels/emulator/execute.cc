@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "kernels/device/launch_limits.h"
-#include "kernels/emulator/block.h"
 #include "kernels/emulator/checker.h"
+#include "kernels/emulator/cluster.h"
 #include "kernels/emulator/faults.h"
 #include "kernels/emulator/guard.h"
 #include "kernels/emulator/overflow.h"
@@ -18,7 +18,7 @@
 namespace doppel::emulator {
 namespace {
 
-// The numbers 0 .. count-1 in the order in which blocks run.
+// The numbers 0 .. count-1 in the order in which clusters run.
 std::vector<uint32_t> block_order(uint32_t count) {
   std::vector<uint32_t> order(count);
   std::iota(order.begin(), order.end(), 0u);
@@ -33,9 +33,9 @@ std::vector<uint32_t> block_order(uint32_t count) {
   return order;
 }
 
-Block& block_of_this_os_thread() {
-  static thread_local const auto block = std::make_unique<Block>();
-  return *block;
+Cluster& cluster_of_this_os_thread() {
+  static thread_local const auto cluster = std::make_unique<Cluster>();
+  return *cluster;
 }
 
 std::atomic<uint32_t> blocks_ever{1};
@@ -85,6 +85,8 @@ const char* name_of(Defect defect) {
       return "missing fence";
     case Defect::too_early:
       return "too early";
+    case Defect::left_too_early:
+      return "block left too early";
     case Defect::bad_registers:
       return "bad register count";
   }
@@ -109,8 +111,8 @@ size_t bytes_unwritten(const void* begin, size_t bytes) {
 
 void execute(const Launch& launch) {
   const dim3 g = launch.grid, b = launch.block;
-  const std::string problem =
-      launch_problem({{g.x, g.y, g.z}, {b.x, b.y, b.z}, launch.shared, launch.bound}, launch_limits(options().sm));
+  const std::string problem = launch_problem(
+      {{g.x, g.y, g.z}, {b.x, b.y, b.z}, launch.shared, launch.bound, launch.cluster}, launch_limits(options().sm));
   if (!problem.empty())
     throw KernelError(Defect::launch,
                       std::string(name_of(Defect::launch)) + ": kernel " + launch.kernel + ": " + problem);
@@ -121,19 +123,20 @@ void execute(const Launch& launch) {
   if (fate_of(Operation::launch) == Fate::left_out) return;
   report_overflows();
   const OpenMemory open;
-  const std::vector<uint32_t> order = block_order(uint32_t(count));
+  const int64_t clusters = int64_t(count) / launch.cluster;
+  const std::vector<uint32_t> order = block_order(uint32_t(clusters));
   const uint32_t first_serial = blocks_ever.fetch_add(uint32_t(count));
   if (checker) checker->launch_begins(launch, first_serial, uint32_t(count));
 
-  // What the first block of the order that failed threw; blocks after it need not run.
+  // What the first cluster of the order that failed threw; those after it need not run.
   std::mutex mutex;
   std::exception_ptr failure;
-  std::atomic<int64_t> failed_at{int64_t(count)};
-  parallel_for(int64_t(count), 1, [&](int64_t begin, int64_t end) {
+  std::atomic<int64_t> failed_at{clusters};
+  parallel_for(clusters, 1, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end && i < failed_at.load(std::memory_order_relaxed); ++i) {
       const uint32_t n = order[size_t(i)];
       try {
-        block_of_this_os_thread().run(launch, n, first_serial);
+        cluster_of_this_os_thread().run(launch, n, first_serial);
       } catch (...) {
         const std::lock_guard lock(mutex);
         if (i < failed_at.load()) failed_at = i, failure = std::current_exception();

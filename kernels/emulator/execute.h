@@ -27,6 +27,7 @@ struct Launch {
   int bound;      // threads of a block, __launch_bounds__
   int registers;  // of a thread, by the same
   dim3 grid, block;
+  int cluster;          // blocks of a cluster, along x
   size_t shared;        // bytes of dynamic shared memory
   void (*call)(void*);  // runs the kernel as one thread, call(arguments)
   void* arguments;      // what the kernel's parameters are copied from

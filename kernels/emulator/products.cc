@@ -48,8 +48,8 @@ Operand operand_b(const Product& p) {
   return {p.b, p.shape.b_across, p.shape.n};
 }
 
-// What a descriptor must be, "" if it is.
-std::string problem(const Operand& o) {
+// What a descriptor must be, null if it is. No string: nothing has said yet that this is a report.
+const char* problem(const Operand& o) {
   if (o.swizzle != 1) return "a descriptor of another swizzle than 128 bytes, which the emulator does not know";
   if (o.base != 0 || (o.start >> 7 & 7) != 0)
     return "a descriptor whose pattern of 8 rows of 128 bytes does not begin at a multiple of 1024";
@@ -58,7 +58,7 @@ std::string problem(const Operand& o) {
   if (o.across && o.start % 1024 != 0) return "a descriptor across the sum that begins within a pattern";
   for (int i = 0; i < o.units(); ++i)
     if (o.address(i) + kUnit > Block::kArena) return "a descriptor that leaves shared memory";
-  return "";
+  return nullptr;
 }
 
 void set_range(Product& p) {
@@ -144,7 +144,10 @@ void wgmma(float* d, uint64_t a, uint64_t b, bool accumulate, const WgmmaShape& 
   if ((group + 1) * kWarpgroup > block.threads())
     fail(Defect::divergent_barrier, "issues a wgmma in a warpgroup of fewer than 128 threads");
   for (const Operand& o : {Operand(a, shape.a_across, kRows), Operand(b, shape.b_across, shape.n)})
-    if (const std::string text = problem(o); !text.empty()) fail(Defect::misaligned, "issues a wgmma with " + text);
+    if (const char* text = problem(o)) {
+      block.place(self.number);  // a report from here on, whose strings are no accesses of the kernel's
+      fail(Defect::misaligned, std::string("issues a wgmma with ") + text);
+    }
 
   ThreadProducts& own = self.product;
   Accumulators& values = accumulators_of(self, d, shape.n / 2);

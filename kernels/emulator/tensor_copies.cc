@@ -27,8 +27,8 @@ class Box {
     }
     ++row_;
   }
-  void begin(Block& block, const void* barrier) const {
-    begin_bulk_copies(block, copies_, row_ * kRowBytes, barrier, where_);
+  void begin(Block& block, const void* barrier, unsigned blocks) const {
+    begin_bulk_copies(block, copies_, row_ * kRowBytes, barrier, blocks, where_);
   }
 
  private:
@@ -50,7 +50,7 @@ void check_call(Block& block, const void* to, bool fits, Where where) {
 
 }  // namespace
 
-void tma_load(void* to, const TensorMap& map, const int (&at)[4], void* barrier, Where where) {
+void tma_load(void* to, const TensorMap& map, const int (&at)[4], void* barrier, unsigned blocks, Where where) {
   Block& block = *running_block();
   check_call(block, to, !map.im2col, where);
   Box box(to, map, where);
@@ -61,11 +61,11 @@ void tma_load(void* to, const TensorMap& map, const int (&at)[4], void* barrier,
       box.row(inside ? map.data + y * map.strides[0] + z * map.strides[1] + l * map.strides[2] : map.data, at[0],
               inside);
     }
-  box.begin(block, barrier);
+  box.begin(block, barrier, blocks);
 }
 
 void tma_load_im2col(void* to, const TensorMap& map, const int (&at)[4], int right, int down, void* barrier,
-                     Where where) {
+                     unsigned blocks, Where where) {
   Block& block = *running_block();
   check_call(block, to, map.im2col, where);
   int64_t x = at[1], y = at[2], n = at[3];
@@ -76,6 +76,11 @@ void tma_load_im2col(void* to, const TensorMap& map, const int (&at)[4], int rig
                                           std::to_string(x) + "," + std::to_string(y) + ") by (" +
                                           std::to_string(right) + "," + std::to_string(down) +
                                           "), outside its tensor map's bounding box, at " + text_of(where));
+  // No manual says what becomes of one that begins in a picture that is not there.
+  if (n < 0 || n >= map.sizes[3])
+    block.fail(Defect::out_of_bounds, block.place(block.current().number) + "starts a copy in picture " +
+                                          std::to_string(n) + " of " + std::to_string(map.sizes[3]) + " at " +
+                                          text_of(where));
   Box box(to, map, where);
   for (int i = 0; i < map.pixels; ++i) {
     const int64_t px = x + right, py = y + down;
@@ -88,7 +93,7 @@ void tma_load_im2col(void* to, const TensorMap& map, const int (&at)[4], int rig
     y = map.lower[1];
     ++n;
   }
-  box.begin(block, barrier);
+  box.begin(block, barrier, blocks);
 }
 
 }  // namespace doppel::emulator

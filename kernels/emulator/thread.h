@@ -61,6 +61,15 @@ int lane_number();
 // The running thread has waited for the kernels launched before this one.
 void earlier_kernels_done();
 
+// ---- blocks of a cluster --------------------------------------------------------------------------------------------
+
+int cluster_rank();
+void cluster_arrive(Where where);
+void cluster_wait(Where where);
+void fence_mbarrier_init(Where where);
+// At the mbarrier that lies in block `rank` of the cluster where `barrier` does in this one.
+void mbarrier_arrive_at(void* barrier, int rank, Where where);
+
 // Barrier `id` of the block for `threads` threads; 0 threads: all of them. `wait` false: only arrives.
 void barrier(int id, int threads, bool wait, Where where);
 
@@ -106,9 +115,10 @@ void copy_bulk(void* to, const void* from, int bytes, void* barrier, Where where
 // ---- past the thread's own accesses: bulk copies of tensors, products of warpgroups (sm_90) ------------------------
 
 struct TensorMap;  // kernels/emulator/tensor_map.h
-void tma_load(void* to, const TensorMap& map, const int (&at)[4], void* barrier, Where where);
+// `blocks`: a bit for each block of the cluster that gets the bytes; 0: this one alone.
+void tma_load(void* to, const TensorMap& map, const int (&at)[4], void* barrier, unsigned blocks, Where where);
 void tma_load_im2col(void* to, const TensorMap& map, const int (&at)[4], int right, int down, void* barrier,
-                     Where where);
+                     unsigned blocks, Where where);
 void fence_proxy_async(Where where);
 
 // Where a shared address lies, as shared memory counts its bytes.

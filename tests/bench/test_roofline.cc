@@ -1,9 +1,11 @@
 #include <catch2/catch.hpp>
 
 #include <fstream>
+#include <set>
 
 #include "bench/roofline.h"
 #include "bench/roofline_launches.h"
+#include "kernels/conv2d_wgmma_plan.h"
 #include "nn/training_step.h"
 
 namespace doppel::bench {
@@ -221,27 +223,31 @@ TEST_CASE("the DF network's products are all there", "[roofline]") {
 
 TEST_CASE("the kernels of a card are its architecture's", "[roofline]") {
   const Conv2d conv{64, 16, 16, 256, 512, 3, 3, 1, 1, 1, 1, 1, DType::bf16, DType::bf16};
-  const auto any_wgmma = [&](const char* name) {
-    bool any = false;
+  const auto wgmma_tiles = [&](const char* name) {
+    std::set<KernelKind> tiles;
     for (const Prediction& p : predictions({"layer", Pass::fprop, conv, 1e6}, *find_card(name), {}))
-      any |= p.kernel.kernel == KernelKind::wgmma_128x256;
-    return any;
+      if (is_wgmma(p.kernel.kernel)) tiles.insert(p.kernel.kernel);
+    return tiles.size();
   };
-  CHECK(any_wgmma("h200"));
-  CHECK_FALSE(any_wgmma("a100"));
-  CHECK_FALSE(any_wgmma("rtx4090"));
+  CHECK(wgmma_tiles("h200") == 3);
+  CHECK(wgmma_tiles("a100") == 0);
+  CHECK(wgmma_tiles("rtx4090") == 0);
   CHECK(find_card("abacus") == nullptr);
 }
 
 TEST_CASE("the table of registers is read as the build writes it", "[roofline]") {
   const std::string path = "test_roofline.tsv";
   std::ofstream(path) << "conv2d_mma_fprop: fprop<Tile<64, 64, 32, 32, 4, 4> >\t80\t100\t0\t0\n"
-                      << "conv2d_wgmma_fprop: fprop<WgmmaTile<256, 4> >\t90a\t168\t128\t0\n";
+                      << "conv2d_wgmma_fprop: fprop<WgmmaTile<128, 256, 4> >\t90a\t168\t128\t0\n"
+                      << "conv2d_wgmma_fprop: fprop<WgmmaTile<256, 128, 4> >\t90a\t166\t128\t0\n";
   const ResourceTable table = read_resources(path);
   std::remove(path.c_str());
-  REQUIRE(table.size() == 2);
+  REQUIRE(table.size() == 3);
   CHECK(table.at({"conv2d_mma_fprop: fprop<Tile<64, 64, 32, 32, 4, 4> >", 80}).registers == 100);
-  CHECK(table.at({"conv2d_wgmma_fprop: fprop<WgmmaTile<256, 4> >", 90}).static_shared == 128);
+  CHECK(table.at({"conv2d_wgmma_fprop: fprop<WgmmaTile<128, 256, 4> >", 90}).static_shared == 128);
+  const Conv2d conv{1, 8, 8, 64, 64, 1, 1, 1, 0, 0, 0, 0, DType::bf16, DType::bf16};
+  for (const auto& [kernel, registers] : {std::pair{KernelKind::wgmma_128x256, 168}, {KernelKind::wgmma_256x128, 166}})
+    CHECK(predict({"layer", Pass::fprop, conv, 1e6}, {kernel, 1}, *find_card("h200"), table).registers == registers);
   CHECK(read_resources("no such file").empty());
 }
 

@@ -34,6 +34,7 @@ std::vector<Planted> planted_order();      // defects_order.cu
 std::vector<Planted> planted_warps();      // defects_warps.cu
 std::vector<Planted> planted_unwritten();  // defects_unwritten.cu
 std::vector<Planted> planted_tma();        // defects_tma.cu; for sm_90
+std::vector<Planted> planted_cluster();    // defects_cluster.cu; for sm_90
 std::vector<Planted> planted_wgmma();      // defects_wgmma.cu; for sm_90
 std::vector<Planted> planted_registers();  // defects_registers.cu; for sm_90
 
@@ -43,6 +44,10 @@ std::vector<Planted> planted_early();  // defects_early.cu; with emulator::Optio
 void run_out_of_stack(const Ground& ground, Stream stream);
 // A kernel of which, if not `waits`, one thread never waits for those before it.
 void leave_without_waiting(bool waits, Stream stream);
+
+// Two blocks, of which each overwrites what the other reads. What is met first, a read or a copy that goes on, depends
+// on the order of threads.
+void run_counts_its_own_alone(const Ground& ground, Stream stream);
 
 // For their files: the kernel `name` on a grid of `grid` blocks of `block` threads with `shared` bytes.
 #define DOPPEL_PLANT(name, defect, checked_only, grid, block, shared, ...)                                    \

@@ -1,5 +1,5 @@
-// What the wrong kernels for sm_90a share: a tile of the ground in shared memory, by a bulk copy. For defects_tma.cu
-// and defects_wgmma.cu.
+// What the wrong kernels for sm_90a share: a tile of the ground in shared memory, by a bulk copy. For defects_tma.cu,
+// defects_cluster.cu and defects_wgmma.cu.
 #pragma once
 
 #include "emulator/defects.h"
@@ -17,6 +17,12 @@ constexpr int kRows = 128, kTileBytes = kRows * 128;
 inline TensorMap map_of(const Ground& g) {
   return make_tensor_map(
       Tiled{g.in, {64, Ground::kSize / 32, 1, 1}, {64, 2 * Ground::kSize, 2 * Ground::kSize}, kRows, 1});
+}
+
+// Half of it at a time.
+inline TensorMap half_of(const Ground& g) {
+  return make_tensor_map(
+      Tiled{g.in, {64, Ground::kSize / 32, 1, 1}, {64, 2 * Ground::kSize, 2 * Ground::kSize}, kRows / 2, 1});
 }
 
 __device__ inline void make_barrier(MBarrier& full) {

@@ -70,6 +70,23 @@ DOPPEL_GLOBAL((160), box_misaligned, float* out, const float*, const TensorMap m
   out[0] = 0;
 }
 
+template <bool Right>
+DOPPEL_GLOBAL((160), picture_not_there, float* out, const float*, const TensorMap map) {
+  DOPPEL_SHARED_DYNAMIC(bytes);
+  DOPPEL_SHARED(MBarrier, full, [1]);
+  make_barrier(full[0]);
+  if (threadIdx.x != 0) return;
+  mbarrier_expect_tx(full[0], 16 * 128);
+  tma_load_im2col(wgmma_aligned(bytes), map, {0, 0, 0, Right ? 1 : 2}, 0, 0, full[0]);  // <- picture_not_there
+  mbarrier_wait(full[0], 0);
+  out[0] = 0;
+}
+
+// Two pictures of 4 x 4 pixels of 64 channels.
+TensorMap pictures_of(const Ground& g) {
+  return make_tensor_map(Im2col{g.in, 2, 4, 4, 64, 0, 0, 0, 0, 1, 16});
+}
+
 }  // namespace
 
 std::vector<Planted> planted_tma() {
@@ -79,6 +96,7 @@ std::vector<Planted> planted_tma() {
       DOPPEL_PLANT(too_few_bytes_expected, Defect::deadlock, false, 1, 32, kTileBytes + 1024, map_of(g)),
       DOPPEL_PLANT(barrier_not_fenced, Defect::missing_fence, false, 1, 32, kTileBytes + 1024, map_of(g)),
       DOPPEL_PLANT(box_misaligned, Defect::misaligned, false, 1, 32, kTileBytes + 1024, map_of(g)),
+      DOPPEL_PLANT(picture_not_there, Defect::out_of_bounds, false, 1, 32, kTileBytes + 1024, pictures_of(g)),
   };
 }
 

@@ -1,5 +1,6 @@
 #include "emulator/hopper.h"
 
+#include "kernels/device/cluster.h"
 #include "kernels/device/device.h"
 #include "kernels/device/tma.h"
 #include "kernels/device/wgmma.h"
@@ -46,6 +47,67 @@ DOPPEL_GLOBAL((64), pixels, Bf16* out, DOPPEL_GRID_CONSTANT const TensorMap map,
   bring(out, wgmma_aligned(bytes), first, rows, [&](unsigned char* to, MBarrier& full) {
     tma_load_im2col(to, map, {c, x, y, n}, right, down, full);
   });
+}
+
+// load(to, full): this block's half of the rows, to both of its pair.
+template <typename Load>
+__device__ void bring_together(Bf16* out, unsigned char* tile, Load&& load) {
+  constexpr int kRows = 32;
+  DOPPEL_SHARED(MBarrier, full, [1]);
+  if (threadIdx.x == 0) {
+    mbarrier_init(full[0], 1);
+    fence_proxy_async();
+    fence_mbarrier_init();
+  }
+  cluster_arrive();
+  cluster_wait();
+  if (threadIdx.x == 0) {
+    // The other's half may come before this: then the barrier has fewer bytes to come than none.
+    load(tile + cluster_rank() * kRows / 2 * kRow, full[0]);
+    mbarrier_expect_tx(full[0], kRows * kRow);
+  }
+  mbarrier_wait(full[0], 0);
+  copy_out(out + blockIdx.x * kRows * 64, tile, 0, kRows);
+  __syncwarp();
+  cluster_arrive();
+  cluster_wait();
+}
+
+DOPPEL_GLOBAL((64), tiles_together, Bf16* out, DOPPEL_GRID_CONSTANT const TensorMap map) {
+  DOPPEL_SHARED_DYNAMIC(bytes);
+  bring_together(out, wgmma_aligned(bytes), [&](unsigned char* to, MBarrier& full) {
+    tma_load_to(3, to, map, {0, 16 * cluster_rank(), 0, 0}, full);
+  });
+}
+
+DOPPEL_GLOBAL((64), pixels_together, Bf16* out, DOPPEL_GRID_CONSTANT const TensorMap map, int4 first, int4 second) {
+  DOPPEL_SHARED_DYNAMIC(bytes);
+  bring_together(out, wgmma_aligned(bytes), [&](unsigned char* to, MBarrier& full) {
+    const int4 at = cluster_rank() == 0 ? first : second;
+    tma_load_im2col_to(3, to, map, {at.x, at.y, at.z, at.w}, 1, 0, full);
+  });
+}
+
+// Block `rank` of n is done after n (n - 1) / 2 arrivals: as many from each block as its rank.
+DOPPEL_GLOBAL((32), arrivals, int* out, int blocks) {
+  DOPPEL_SHARED(MBarrier, all, [1]);
+  if (threadIdx.x == 0) {
+    mbarrier_init(all[0], 1 + blocks * (blocks - 1) / 2);
+    fence_mbarrier_init();
+  }
+  cluster_arrive();
+  cluster_wait();
+  const int rank = cluster_rank();
+  if (threadIdx.x == 0) {
+    for (int to = 0; to < blocks; ++to)
+      for (int i = 0; i < rank; ++i) mbarrier_arrive_at(all[0], to);
+    mbarrier_arrive(all[0]);
+    mbarrier_wait(all[0], 0);
+    out[blockIdx.x] = rank;
+  }
+  __syncwarp();
+  cluster_arrive();
+  cluster_wait();
 }
 
 // Two groups of four products each: the second adds to the first without a wait between.
@@ -112,6 +174,17 @@ void run_tma_load(Bf16* out, const Tiled& t, const int (&at)[4], Stream stream) 
 void run_tma_load_im2col(Bf16* out, const Im2col& t, const int (&at)[4], int right, int down, int row, Stream stream) {
   DOPPEL_KERNEL(pixels).launch({1, 64, size_t(row + t.pixels) * kRow + 1024}, out, make_tensor_map(t), row, t.pixels,
                                at[0], at[1], at[2], at[3], right, down, stream);
+}
+void run_tma_load_to(Bf16* out, const Tiled& t, Stream stream) {
+  DOPPEL_KERNEL(tiles_together).launch({4, 64, 32 * kRow + 1024, 2}, out, make_tensor_map(t), stream);
+}
+void run_tma_load_im2col_to(Bf16* out, const Im2col& t, const int (&at)[2][4], Stream stream) {
+  DOPPEL_KERNEL(pixels_together)
+      .launch({4, 64, 32 * kRow + 1024, 2}, out, make_tensor_map(t), {at[0][0], at[0][1], at[0][2], at[0][3]},
+              {at[1][0], at[1][1], at[1][2], at[1][3]}, stream);
+}
+void run_arrive_at(int* out, int blocks, int cluster, Stream stream) {
+  DOPPEL_KERNEL(arrivals).launch({unsigned(blocks), 32, 0, cluster}, out, cluster, stream);
 }
 void run_wgmma(float* d, const Bf16* a, const Bf16* b, int n, bool a_across, bool b_across, Stream stream) {
   if (n == 128) launch_products<128>(d, a, b, a_across, b_across, stream);

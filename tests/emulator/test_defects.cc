@@ -26,17 +26,12 @@ struct PlantedFile {
   bool early_start = false;
 };
 std::vector<PlantedFile> files() {
-  return {{"defects_shared.cu", 80, planted_shared()},
-          {"defects_bounds.cu", 80, planted_bounds()},
-          {"defects_barriers.cu", 80, planted_barriers()},
-          {"defects_copies.cu", 80, planted_copies()},
-          {"defects_global.cu", 80, planted_global()},
-          {"defects_order.cu", 80, planted_order()},
-          {"defects_warps.cu", 80, planted_warps()},
-          {"defects_unwritten.cu", 80, planted_unwritten()},
-          {"defects_tma.cu", 90, planted_tma()},
-          {"defects_wgmma.cu", 90, planted_wgmma()},
-          {"defects_registers.cu", 90, planted_registers()},
+  return {{"defects_shared.cu", 80, planted_shared()},     {"defects_bounds.cu", 80, planted_bounds()},
+          {"defects_barriers.cu", 80, planted_barriers()}, {"defects_copies.cu", 80, planted_copies()},
+          {"defects_global.cu", 80, planted_global()},     {"defects_order.cu", 80, planted_order()},
+          {"defects_warps.cu", 80, planted_warps()},       {"defects_unwritten.cu", 80, planted_unwritten()},
+          {"defects_tma.cu", 90, planted_tma()},           {"defects_cluster.cu", 90, planted_cluster()},
+          {"defects_wgmma.cu", 90, planted_wgmma()},       {"defects_registers.cu", 90, planted_registers()},
           {"defects_early.cu", 80, planted_early(), true}};
 }
 
@@ -124,6 +119,35 @@ TEST_CASE("a kernel that ends without waiting for those before it is named", "[e
                     "too early: kernel waits_on_some_ways block (0,0,0) thread (7,0,0) has left the kernel without "
                     "wait_for_earlier_kernels()");
   emulator::options() = {};
+}
+
+TEST_CASE("a block of a cluster that overwrites what another reads is caught in every order", "[emulator]") {
+  using emulator::Order;
+  for (const Order order : {Order::forward, Order::reverse, Order::shuffled}) {
+    if (!emulator::checked()) break;
+    emulator::options().blocks = emulator::options().warps = order;
+    emulator::options().sm = 90;
+    emulator::Defect defect{};
+    const std::string text = report(run_counts_its_own_alone, defect);
+    emulator::options() = {};
+    CAPTURE(text);
+    CHECK((defect == emulator::Defect::shared_race || defect == emulator::Defect::copy_not_waited_for));
+    CHECK(text.find("defects_cluster.cu:") != std::string::npos);
+  }
+}
+
+TEST_CASE("a deadlock of a cluster tells who waits in each of its blocks", "[emulator]") {
+  const std::vector<Planted> kernels = planted_cluster();
+  const auto found = std::find_if(kernels.begin(), kernels.end(),
+                                  [](const Planted& p) { return p.name == std::string("half_to_its_own_block"); });
+  REQUIRE(found != kernels.end());
+  emulator::options().sm = 90;
+  emulator::Defect defect{};
+  const std::string text = report(found->wrong, defect);
+  emulator::options() = {};
+  for (const char* block : {" block (0,0,0): ", "; block (1,0,0): "})
+    CHECK_THAT(text, Catch::Contains(std::string(block) + "0 of 64 threads have left, the others wait; "));
+  CHECK_THAT(text, Catch::Contains(" at an mbarrier for parity 0 (0 arrivals and 8192 bytes are missing) at "));
 }
 
 TEST_CASE("memory holds nothing until a kernel or the host has written it", "[emulator]") {

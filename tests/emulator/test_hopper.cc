@@ -114,6 +114,40 @@ TEST_CASE("a warpgroup multiplies what lies in shared memory", "[hopper][emulato
   });
 }
 
+TEST_CASE("blocks of a cluster bring each other what both need", "[cluster][emulator]") {
+  on_hopper([](Stream stream) {
+    for (const emulator::Order order :
+         {emulator::Order::forward, emulator::Order::reverse, emulator::Order::shuffled}) {
+      emulator::options().blocks = emulator::options().warps = order;
+      const int c = 72, rows = 40;
+      const Buffer x(DType::bf16, uniform(5, c * rows));
+      Buffer out(DType::bf16, 4 * 32 * 64);
+      run_tma_load_to(out.bf16(), {x.data(), {c, rows, 1, 1}, {c, c * rows, c * rows}, 16, 1}, stream);
+      check_rows(out, [&](int row, int i) { return x[row % 32 * c + i]; });
+      // Pictures of 5 rows of 8, of which a tap one to the right is wanted: the last of each row is outside.
+      const Im2col t{x.data(), 1, 5, 8, c, 0, 0, 0, 0, 1, 16};
+      run_tma_load_im2col_to(out.bf16(), t, {{8, 0, 0, 0}, {8, 4, 2, 0}}, stream);
+      check_rows(out, [&](int row, int i) {
+        const int pixel = row % 32 + (row % 32 < 16 ? 0 : 4);
+        return pixel % 8 == 7 ? 0 : x[(pixel + 1) * c + 8 + i];
+      });
+    }
+  });
+}
+
+TEST_CASE("blocks of a cluster arrive at each other's mbarriers", "[cluster][emulator]") {
+  on_hopper([](Stream stream) {
+    for (const int cluster : {1, 2, 4, 8})
+      for (const emulator::Order order : {emulator::Order::forward, emulator::Order::shuffled}) {
+        emulator::options().blocks = emulator::options().warps = order;
+        Values<int> out(24);
+        for (int i = 0; i < 24; ++i) out[i] = -1;
+        run_arrive_at(out.data(), 24, cluster, stream);
+        for (int i = 0; i < 24; ++i) CHECK(out[i] == i % cluster);
+      }
+  });
+}
+
 TEST_CASE("tensor maps have limits", "[hopper][emulator]") {
   alignas(16) static Bf16 data[64];
   const Tiled good{data, {64, 1, 1, 1}, {64, 64, 64}, 8, 1};

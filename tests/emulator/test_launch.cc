@@ -49,6 +49,14 @@ TEST_CASE("the limits of grids and blocks", "[emulator]") {
   const std::string beyond = "64 threads in a block, at most 32 by its __launch_bounds__";
   CHECK(launch_problem({{1, 1, 1}, {8, 4, 1}, 0, 32}, a) == "");
   CHECK(launch_problem({{1, 1, 1}, {8, 4, 2}, 0, 32}, a) == beyond);
+  const LaunchLimits& hopper = launch_limits(90);
+  CHECK(launch_problem({{6, 1, 1}, {32, 1, 1}, 0, 32, 2}, hopper) == "");
+  CHECK(launch_problem({{8, 3, 1}, {32, 1, 1}, 0, 32, 8}, hopper) == "");
+  CHECK(launch_problem({{6, 1, 1}, {32, 1, 1}, 0, 32, 2}, a) == "clusters of 2 blocks, there are none on sm_80");
+  CHECK(launch_problem({{7, 2, 1}, {32, 1, 1}, 0, 32, 2}, hopper) ==
+        "clusters of 2 blocks, must be 1 .. 8 and divide grid.x, which is 7");
+  CHECK(launch_problem({{16, 1, 1}, {32, 1, 1}, 0, 32, 16}, hopper) != "");
+  CHECK(launch_problem({{16, 1, 1}, {32, 1, 1}, 0, 32, 0}, hopper) != "");
   CHECK(launch_limits(75).sm == 80);
   CHECK(launch_limits(87).sm == 86);
   CHECK(launch_limits(100).sm == 90);

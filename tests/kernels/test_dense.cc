@@ -96,9 +96,10 @@ TEST_CASE("dense: every listed kernel agrees with the reference", "[dense][choic
 }
 
 TEST_CASE("dense: by wgmma where the device has it", "[dense][choice][wgmma][emulator]") {
-  const auto check_both = [](Stream stream) {
+  const auto check_all = [](Stream stream) {
     Dense dense{67, 72, 136, DType::bf16};
-    for (const KernelChoice& choice : {KernelChoice{KernelKind::wgmma_128x256, 1}, {KernelKind::wgmma_128x128, 2}}) {
+    for (const KernelChoice& choice :
+         {KernelChoice{KernelKind::wgmma_128x256, 1}, {KernelKind::wgmma_256x128, 1}, {KernelKind::wgmma_128x128, 2}}) {
       for (const Pass pass : {Pass::fprop, Pass::dgrad, Pass::wgrad}) {
         const std::vector<KernelChoice> all = dense_choices(dense, pass, stream);
         CHECK(std::any_of(all.begin(), all.end(), [&](const KernelChoice& c) { return c.kernel == choice.kernel; }));
@@ -107,8 +108,8 @@ TEST_CASE("dense: by wgmma where the device has it", "[dense][choice][wgmma][emu
       check_dense(dense, 50, stream);
     }
   };
-  on_emulated_hopper(emulator::Order::shuffled, check_both);
-  on_hopper(check_both);
+  on_emulated_hopper(emulator::Order::shuffled, check_all);
+  on_hopper(check_all);
 }
 
 TEST_CASE("dense: every run and order gives the same bits", "[dense][emulator]") {
