@@ -4,7 +4,7 @@
 #include <map>
 #include <stdexcept>
 
-#include "kernels/conv2d_ends_mma.h"
+#include "kernels/conv2d_ends_plan.h"
 #include "kernels/conv2d_tile.h"
 #include "kernels/emulator/recording.h"
 
@@ -20,9 +20,14 @@ namespace on = ::doppel::DOPPEL_BACKEND;
 // judged by eye; and what stands outside of loops (kPair, kWgradSum, kOutput, kFp32Output, kSimtBlock), most of it ways
 // not taken, is estimated. A sum of these may well be a third wrong.
 //
-// few_inputs: an element that is gathered, and beside them a filter row; an element of the weights that is staged, and
-// one that is mirrored, which divides more; 16 of the depth of fprop; a pair of outputs, among ways for each type.
-constexpr double kGathered = 8, kGatheredRow = 50, kWeight = 41, kMirroredWeight = 73, kFpropDepth = 67, kPair = 60;
+// few_inputs_fprop: a block's start; four channels of a tap of the weights; of a rectangle, what is once, and a pixel
+// of the patch that is fetched and stored; of a round of channels, what is once, a step, and in it 8 channels; of 16
+// pixels of a row, what is once, 8 channels without and with leaky ReLU, and, where results do not leave 8 at a time,
+// what 32 channels are more.
+constexpr double kFewStart = 300, kWeightQuad = 62, kRectangle = 90, kPatchPixel = 37 + 16, kRoundOf = 80, kStep = 19,
+                 kStepEight = 2.5, kHalfRow = 105, kEightLinear = 9, kEightLeaky = 17, kAnyStore = 330;
+// few_inputs' wgrad: an element that is gathered, and beside them a filter row.
+constexpr double kGathered = 8, kGatheredRow = 50;
 // few_inputs' wgrad: eight elements of dz; 16 pixels of a chunk, and of these each 16 of the depth; a chunk beside; one
 // sum that is stored.
 constexpr double kEightOfDz = 45, kWgradStep = 15, kWgradDepth = 8.5, kWgradChunk = 60, kWgradSum = 10;
@@ -51,6 +56,9 @@ std::string compiled_name(const std::string& name, const Conv2d& conv, Pass pass
   const std::map<std::string, std::string> compiled = {
       {"gather_kernel<T, Forward>", "gather_kernel<" + type + (pass == Pass::fprop ? ", true>" : ", false>")},
       {"wgrad_kernel<T>", "wgrad_kernel<" + type + ">"},
+      {"few_inputs_fprop_kernel<Stride, Round>",
+       "few_inputs_fprop_kernel<" + std::to_string(conv.stride) + ", " +
+           std::to_string((few_outputs(conv) ? conv.c : conv.k) <= 32 ? 32 : 64) + ">"},
       {"few_outputs_kernel<T, R>", "few_outputs_kernel<" + type + ", " + std::to_string(conv.r) + ">"},
   };
   const auto found = compiled.find(name);
@@ -59,22 +67,23 @@ std::string compiled_name(const std::string& name, const Conv2d& conv, Pass pass
 
 // ---- kernels --------------------------------------------------------------------------------------------------------
 
-// dgrad and wgrad to few channels are run as the mirror's fprop and wgrad.
-bool is_mirrored(const Conv2d& conv, Pass pass) {
-  return pass != Pass::fprop && conv.k <= 4 && conv.k < conv.c;
-}
-
-// Depth of few_inputs' products.
+// Depth of few_inputs_wgrad's products.
 double few_depth(const Conv2d& v) {
   return parts(v.r * v.s * v.c, 16) * 16;
 }
 
-KernelWork few_inputs_fprop(const Conv2d& v, bool mirrored) {
-  constexpr double kPixels = 128, kChannels = 64, kThreads = 128;
-  const double depth = few_depth(v), weights = kChannels * depth / kThreads;
-  KernelWork work{true, 2 * kPixels * kChannels * depth, 0, 0};
-  work.instructions = v.r * (kGatheredRow + kGathered * v.s * v.c) + weights * (mirrored ? kMirroredWeight : kWeight) +
-                      depth / 16 * kFpropDepth + kChannels / 2 * kPixels / kThreads * kPair;
+KernelWork few_inputs_fprop(const Conv2d& v, bool mirrored, const KernelLaunch& launch) {
+  const FewInputs plan(v);
+  const double blocks = double(launch.blocks) / v.groups / plan.channel_tiles(v);
+  const double rectangles = parts(plan.rectangles(v), blocks), threads = FewInputs::kThreads;
+  const double rounds = parts(std::min(v.k, plan.channels), plan.round), eights = plan.round / 8.0;
+  const double pixels = FewInputs::kRows * FewInputs::kColumns, taps = double(plan.steps) * FewInputs::kTaps;
+  KernelWork work{true, rectangles * 2 * pixels * rounds * plan.round * taps * kMostFew, 0, 0};
+  const bool any = (mirrored ? v.type : v.out_type) != DType::bf16 || v.k % 8 != 0;  // dx is of type `type`
+  const double row = kHalfRow + eights * (mirrored ? kEightLinear : kEightLeaky) + (any ? eights / 4 * kAnyStore : 0);
+  const double round = kRoundOf + plan.steps * (kStep + kStepEight * eights) + 2 * row;
+  work.instructions = kFewStart + plan.channels * taps / threads * kWeightQuad +
+                      rectangles * (kRectangle + parts(plan.patch.pixels(), threads) * kPatchPixel + rounds * round);
   return work;
 }
 
@@ -157,10 +166,10 @@ std::vector<KernelLaunch> launches_of(const Conv2d& conv, Pass pass, const Kerne
 }
 
 KernelWork work_of(const Conv2d& conv, Pass pass, const KernelChoice& kernel, const KernelLaunch& launch) {
-  const bool mirrored = kernel.kernel == KernelKind::ends && is_mirrored(conv, pass);
-  const Conv2d v = mirrored ? on::mirrored(conv) : conv;
+  const bool mirrored = kernel.kernel == KernelKind::ends && pass != Pass::fprop && few_outputs(conv);
+  const Conv2d v = mirrored ? doppel::mirrored(conv) : conv;
   const std::string& name = launch.kernel;
-  if (name == "few_inputs_fprop_kernel") return few_inputs_fprop(v, mirrored);
+  if (name.starts_with("few_inputs_fprop_kernel")) return few_inputs_fprop(v, mirrored, launch);
   if (name == "few_inputs_wgrad_kernel") return few_inputs_wgrad(v, launch);
   if (name == "products_kernel") return few_outputs_products(v);
   if (name.starts_with("few_outputs_kernel")) return few_outputs_fp32(v);

@@ -23,7 +23,6 @@ DOPPEL_BOTH constexpr int tile_rows(int r) {
   return kThreads / kColumns * rows_of(r);
 }
 constexpr int kChunk = 8, kChunkQuads = kChunk / 4;  // channels of x at a time in shared memory
-constexpr int kMostFew = 4;                          // channels of y: one quad
 constexpr int64_t kFewestPixels = 64;                // of y, for a tile to be worth while
 
 // Pixels of x under a block's pixels of y.
@@ -151,10 +150,6 @@ void launch_few_outputs(void* y, const void* x, const void* w, const float* b, c
 // From at most 4 channels on tensor cores, when those to 4 channels below do not take it.
 bool few_inputs(const Conv2d& conv) {
   return conv.k > kMostFew && takes_few_inputs(conv);
-}
-// To at most 4 channels.
-bool few_outputs(const Conv2d& conv) {
-  return conv.k <= kMostFew && conv.k < conv.c && conv.stride == 1;
 }
 size_t mirror_wgrad_workspace(const Conv2d& m) {
   return takes_few_inputs(m) ? few_inputs_wgrad_workspace(m) : simt_wgrad_workspace(m);

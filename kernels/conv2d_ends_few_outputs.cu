@@ -20,7 +20,6 @@ constexpr int kColumns = 80;                     // R S K, at most
 constexpr int kChannels = 64;                    // of x at a time
 constexpr int kPitch = kChannels + kRowPadding, kEights = kPitch / 8;
 constexpr int kProductPitch = kColumns + 1;  // odd: neighbouring pixels' products lie in different banks
-constexpr int kMostFew = 4;
 
 DOPPEL_BOTH int patch_width(const Conv2d& conv) {
   return kTileColumns + conv.s - 1;

@@ -1,28 +1,13 @@
 // The ends on tensor cores, bf16: private to kernels/conv2d_ends*.cu, whose launchers choose them.
 #pragma once
 
-#include "kernels/conv2d.h"
+#include "kernels/conv2d_ends_plan.h"
 #include "kernels/device/device.h"
 
 namespace doppel::DOPPEL_BACKEND {
 
-// The convolution whose wgrad is that of `v` with x and dz in each other's place, and whose fprop is the dgrad of `v`.
-// For stride 1, with r' = R - 1 - r and pad' = R - 1 - pad,
-//   dw[k, r, s, c] = sum over pixels (i, j) of x of  x[i, j, c] dz[i + r' - pad_top', j + s' - pad_left', k]
-//   dx[i, j, c]    = sum over r', s', k of            w[k, r, s, c] dz[i + r' - pad_top', j + s' - pad_left', k]
-// are a convolution from dz's K channels to x's C, with the weight [c, r', s', k].
-inline Conv2d mirrored(const Conv2d& v) {
-  Conv2d m = v;
-  m.h = v.out_h(), m.w = v.out_w(), m.c = v.k, m.k = v.c;
-  m.pad_top = v.r - 1 - v.pad_top, m.pad_bottom = v.r - 1 - v.pad_bottom;
-  m.pad_left = v.s - 1 - v.pad_left, m.pad_right = v.s - 1 - v.pad_right;
-  return m;
-}
+// ---- from at most 4 channels (conv2d_ends_few_inputs*.cu) ------------------------------------------------------------
 
-// ---- from at most 4 channels (conv2d_ends_few_inputs.cu) ------------------------------------------------------------
-
-// Whether the gathered elements of one pixel, R S C, fit the kernels.
-bool takes_few_inputs(const Conv2d& conv);
 // y = f(x w + b), b null: none. `mirrored_weights`: w is that of the convolution whose mirror conv is, [C, R, S, K]
 // with R and S reversed.
 void few_inputs_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv,

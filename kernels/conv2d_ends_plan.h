@@ -1,0 +1,105 @@
+// What the launchers of the ends on tensor cores decide from a shape, for them and for bench/roofline_launches.cc:
+// which kernel takes it, the rectangles of pixels, blocks, shared memory. Private to kernels/conv2d_ends*.cu.
+#pragma once
+
+#include <algorithm>
+
+#include "kernels/conv2d.h"
+
+namespace doppel {
+
+constexpr int kMostFew = 4;                // channels of an end
+constexpr size_t kEndsShared = 99 * 1024;  // bytes that a block has on every architecture
+
+// The convolution whose wgrad is that of `v` with x and dz in each other's place, and whose fprop is the dgrad of `v`.
+// For stride 1, with r' = R - 1 - r and pad' = R - 1 - pad,
+//   dw[k, r, s, c] = sum over pixels (i, j) of x of  x[i, j, c] dz[i + r' - pad_top', j + s' - pad_left', k]
+//   dx[i, j, c]    = sum over r', s', k of            w[k, r, s, c] dz[i + r' - pad_top', j + s' - pad_left', k]
+// are a convolution from dz's K channels to x's C, with the weight [c, r', s', k].
+inline Conv2d mirrored(const Conv2d& v) {
+  Conv2d m = v;
+  m.h = v.out_h(), m.w = v.out_w(), m.c = v.k, m.k = v.c;
+  m.pad_top = v.r - 1 - v.pad_top, m.pad_bottom = v.r - 1 - v.pad_bottom;
+  m.pad_left = v.s - 1 - v.pad_left, m.pad_right = v.s - 1 - v.pad_right;
+  return m;
+}
+
+// To at most 4 channels: dgrad and wgrad are the mirror's fprop and wgrad.
+inline bool few_outputs(const Conv2d& v) {
+  return v.k <= kMostFew && v.k < v.c && v.stride == 1;
+}
+
+// The pixels of x under a rectangle of output pixels, as they lie in shared memory: each 4 channels, 8 bytes.
+struct Patch {
+  int rows, width, pitch;  // pixels; from a row to the next
+  unsigned reciprocal;     // of width, times 2^20, rounded up
+
+  DOPPEL_BOTH int pixels() const { return rows * width; }
+  // i / width for i < pixels(), which no card has an instruction for.
+  DOPPEL_BOTH int row_of(int i) const { return int(unsigned(i) * reciprocal >> 20); }
+};
+inline Patch patch_of(int rows, int width, int pitch) {
+  return {rows, width, pitch, (1u << 20) / unsigned(width) + 1};
+}
+// row_of() is exact, and overflows nowhere, while this holds.
+inline bool patch_fits(const Patch& p) {
+  return int64_t(p.pixels()) * p.width < 1 << 20 && p.rows < 2048;
+}
+
+// ---- fprop from at most 4 channels ----------------------------------------------------------------------------------
+
+// A block of 8 warps takes rectangles of 8 x 32 output pixels, a warp a row of one, and up to 128 output channels. A
+// step of its products is 16 deep: 4 taps of 4 channels.
+struct FewInputs {
+  static constexpr int kThreads = 256, kRows = 8, kColumns = 32, kTaps = 4;
+  static constexpr int kMostChannels = 128;
+  static constexpr int kStagedPixels = 16, kStagedPitch = 144;  // results of a warp on their way out; a pixel's bytes
+
+  Patch patch;
+  int steps;         // of 4 taps
+  int round;         // channels that a warp multiplies at a time: 32 or 64
+  int channels;      // of a block: rounds
+  int across, down;  // rectangles of a picture
+
+  explicit FewInputs(const Conv2d& v)
+      : steps((v.r * v.s + kTaps - 1) / kTaps),
+        round(v.k <= 32 ? 32 : 64),
+        channels(v.k <= round ? round : kMostChannels),
+        across((v.out_w() + kColumns - 1) / kColumns),
+        down((v.out_h() + kRows - 1) / kRows) {
+    const int width = (kColumns - 1) * v.stride + v.s;
+    patch = patch_of((kRows - 1) * v.stride + v.r, width, patch_pitch(width, v));
+    if (shared(v) > kEndsShared) channels = round;
+  }
+  // A warp reads 8 pixels' pairs of channels of two taps, that follow each other, at a time. Where these lie in two
+  // rows of the patch, such a pitch puts the one behind the other, or between, in other banks
+  // (tests/kernels/test_conv2d_mma_banks.cc).
+  static int patch_pitch(int width, const Conv2d& v) {
+    return v.stride == 1 ? width + (v.s + 7 - width % 16 + 16) % 16 : width | 1;
+  }
+  // Zeros that the taps behind the last see instead of pixels: as many as a lane's pixels are apart.
+  DOPPEL_BOTH int zeros(int stride) const { return (kColumns - 8) * stride + 1; }
+  DOPPEL_BOTH size_t weight_bytes() const { return size_t(steps) * size_t(channels) * kTaps * 8; }
+  size_t patch_bytes(const Conv2d& v) const {
+    return (size_t(patch.rows) * size_t(patch.pitch) + size_t(zeros(v.stride))) * 8;
+  }
+  size_t shared(const Conv2d& v) const {
+    return weight_bytes() + size_t(kThreads / 32 * kStagedPixels * kStagedPitch) + size_t(channels) * 4 +
+           size_t(steps) * 32 + patch_bytes(v);
+  }
+  int rectangles(const Conv2d& v) const { return v.n * across * down; }
+  int channel_tiles(const Conv2d& v) const { return (v.k + channels - 1) / channels; }
+  // Blocks that share the rectangles, of each tile of channels and each group: in all two for each multiprocessor,
+  // where there are as many rectangles.
+  int blocks(const Conv2d& v, int multiprocessors) const {
+    return std::min(rectangles(v), std::max(1, 2 * multiprocessors / (channel_tiles(v) * v.groups)));
+  }
+};
+// Whether one pixel's taps fit the kernels from few channels.
+inline bool takes_few_inputs(const Conv2d& v) {
+  if (v.type != DType::bf16 || v.c > kMostFew) return false;
+  const FewInputs plan(v);
+  return v.r * v.s * v.c <= 112 && plan.shared(v) <= kEndsShared && patch_fits(plan.patch);
+}
+
+}  // namespace doppel
