@@ -31,9 +31,11 @@ constexpr double kGathered = 8, kGatheredRow = 50;
 // few_inputs' wgrad: eight elements of dz; 16 pixels of a chunk, and of these each 16 of the depth; a chunk beside; one
 // sum that is stored.
 constexpr double kEightOfDz = 45, kWgradStep = 15, kWgradDepth = 8.5, kWgradChunk = 60, kWgradSum = 10;
-// few_outputs on tensor cores: eight elements staged; the products of 64 channels; one product that is put into shared
-// memory; of an output each tap, each filter row, and what is beside.
-constexpr double kEight = 78, kProducts = 264, kProduct = 1.5, kTap = 5, kTapRow = 30, kOutput = 100;
+// few_outputs on tensor cores: a block's start; beside the products a line of x, and 32 channels of it; beside them a
+// batch of lines; an output's place, once for a batch, and of each output, what is once, a chunk of channels and in it
+// a column of the filter.
+constexpr double kOutStart = 670, kLine = 40, kLineHalf = 8, kBatchOf = 20, kPlace = 88, kOutput = 50, kParts = 15,
+                 kPart = 2;
 // few_outputs in fp32 arithmetic: a quad of x, four channels of a weight, an output; for each multiplication and each
 // quad that is read for them.
 constexpr double kQuad = 75, kQuadOfWeights = 49, kFp32Output = 40, kBusy = 1.04;
@@ -59,6 +61,8 @@ std::string compiled_name(const std::string& name, const Conv2d& conv, Pass pass
       {"few_inputs_fprop_kernel<Stride, Round>",
        "few_inputs_fprop_kernel<" + std::to_string(conv.stride) + ", " +
            std::to_string((few_outputs(conv) ? conv.c : conv.k) <= 32 ? 32 : 64) + ">"},
+      {"few_outputs_mma_kernel<R, Halves>",
+       "few_outputs_mma_kernel<" + std::to_string(conv.r) + ", " + (conv.c <= 32 ? "1>" : "2>")},
       {"few_outputs_kernel<T, R>", "few_outputs_kernel<" + type + ", " + std::to_string(conv.r) + ">"},
   };
   const auto found = compiled.find(name);
@@ -100,13 +104,15 @@ KernelWork few_inputs_wgrad(const Conv2d& v, const KernelLaunch& launch) {
   return work;
 }
 
-KernelWork few_outputs_products(const Conv2d& v) {
-  constexpr double kThreads = 256, kPatch = 256, kColumns = 80, kChannels = 64, kOutputs = 8 * 16;
-  const double chunks = parts(v.c, kChannels), used = (8.0 + v.r - 1) * (16.0 + v.s - 1);
-  // Warps without a pixel of the patch do not multiply.
-  KernelWork work{true, chunks * 2 * parts(used, 32) * 32 * kColumns * kChannels, 0, 0};
-  work.instructions = chunks * ((kPatch + kColumns) * kChannels / 8 / kThreads * kEight + kProducts) +
-                      kColumns * kProduct + kOutputs * v.k / kThreads * (v.r * (kTapRow + kTap * v.s) + kOutput);
+KernelWork few_outputs_mma(const Conv2d& v) {
+  const FewOutputs plan(v, emulator::options().multiprocessors);
+  const double lines = plan.rows + v.r - 1, batches = parts(lines, FewOutputs::batch(v.r));
+  const double products = double(v.r) * FewOutputs::kStrip / 8 * plan.halves * 2;
+  const double outputs = parts(std::min(plan.first_outputs(v), v.out_w()) * v.k, kWarp) / FewOutputs::kWarps;
+  KernelWork work{true, lines * FewOutputs::kWarps * products * kHmmaFlops, 0, 0};
+  work.instructions = kOutStart + lines * (products + kLine + plan.halves * kLineHalf) +
+                      batches * (kBatchOf + outputs * kPlace) +
+                      plan.rows * outputs * (kOutput + plan.chunks * (kParts + kPart * v.s));
   return work;
 }
 
@@ -171,7 +177,7 @@ KernelWork work_of(const Conv2d& conv, Pass pass, const KernelChoice& kernel, co
   const std::string& name = launch.kernel;
   if (name.starts_with("few_inputs_fprop_kernel")) return few_inputs_fprop(v, mirrored, launch);
   if (name == "few_inputs_wgrad_kernel") return few_inputs_wgrad(v, launch);
-  if (name == "products_kernel") return few_outputs_products(v);
+  if (name.starts_with("few_outputs_mma_kernel")) return few_outputs_mma(v);
   if (name.starts_with("few_outputs_kernel")) return few_outputs_fp32(v);
   if (name.starts_with("gather_kernel")) return simt(v, pass, kernel.splits);
   if (name.starts_with("wgrad_kernel")) {  // the mirror's has parts of its own

@@ -102,4 +102,65 @@ inline bool takes_few_inputs(const Conv2d& v) {
   return v.r * v.s * v.c <= 112 && plan.shared(v) <= kEndsShared && patch_fits(plan.patch);
 }
 
+// ---- fprop to at most 4 channels ------------------------------------------------------------------------------------
+
+DOPPEL_BOTH inline int min_of(int a, int b) {
+  return a < b ? a : b;
+}
+
+// A warp has a strip of 16 columns of x and a chunk of up to 64 channels; a block of 4 warps as many strips as chunks
+// leave, and a band of output rows.
+struct FewOutputs {
+  static constexpr int kThreads = 128, kWarps = kThreads / 32, kStrip = 16;
+  static constexpr int kRows = 16;      // of a product: (s, k)
+  static constexpr int kChunk = 64;     // channels, at most
+  static constexpr int kLeastRows = 8;  // of outputs, for a band to be worth what it reads above and below
+
+  int halves;          // 32 channels each, of a chunk
+  int chunks, strips;  // 1, 2 or 4 of the first; warps / chunks
+  int pitch;           // floats from a row of parts to the next
+  int segments;        // of columns
+  int bands, rows;     // of output rows, and rows of one
+
+  FewOutputs(const Conv2d& v, int multiprocessors) : halves(v.c <= 32 ? 1 : 2) {
+    chunks = v.c <= kChunk ? 1 : v.c <= 2 * kChunk ? 2 : 4;
+    strips = kWarps / chunks;
+    // Lanes read an output's channels, neighbours in y, pitch apart: 3 times 11 columns lie in different banks.
+    const int width = span() + 2 * (v.s - 1);
+    pitch = width + (22 - width % 32 + 32) % 32;
+    const int rest = v.out_w() - first_outputs(v);
+    segments = v.w <= span() || rest <= 0 ? 1 : 1 + std::max(1, (rest - v.pad_right + inner(v) - 1) / inner(v));
+    const int most = (v.out_h() + kLeastRows - 1) / kLeastRows;
+    const int strands = v.n * segments * v.groups;  // two bands for each multiprocessor, or nearly
+    bands = std::clamp((2 * multiprocessors + strands / 2) / strands, 1, most);
+    rows = (v.out_h() + bands - 1) / bands;
+    bands = (v.out_h() + rows - 1) / rows;
+  }
+  // Rows of parts in shared memory: whole turns of the R that are under way.
+  static constexpr int batch(int r) { return r == 1 ? 4 : r == 3 ? 6 : 5; }
+  DOPPEL_BOTH int span() const { return strips * kStrip; }
+  // Outputs of a segment between others, and of the first: those whose columns of x it has.
+  DOPPEL_BOTH int inner(const Conv2d& v) const { return span() - v.s + 1; }
+  DOPPEL_BOTH int first_outputs(const Conv2d& v) const {
+    return v.w <= span() ? v.out_w() : min_of(v.out_w(), inner(v) + v.pad_left);
+  }
+  struct Segment {
+    int j;           // first column of x
+    int q, outputs;  // first column of y, and how many
+  };
+  DOPPEL_BOTH Segment segment(const Conv2d& v, int i) const {
+    const int q = i == 0 ? 0 : first_outputs(v) + (i - 1) * inner(v);
+    const int outputs = i == segments - 1 ? v.out_w() - q : i == 0 ? first_outputs(v) : inner(v);
+    return {i == 0 ? 0 : q - v.pad_left, q, outputs};
+  }
+  size_t shared(const Conv2d& v) const { return size_t(chunks * batch(v.r) * kRows * pitch) * 4; }
+  int64_t blocks(const Conv2d& v) const { return int64_t(v.n) * bands * segments; }
+};
+
+// Of pointers at multiples of 16 bytes.
+inline bool takes_few_outputs_mma(const Conv2d& v) {
+  return v.type == DType::bf16 && few_outputs(v) && v.c % 8 == 0 && v.c <= FewOutputs::kWarps * FewOutputs::kChunk &&
+         (v.r == 1 || v.r == 3 || v.r == 5) && v.s <= 5 && v.s * v.k <= FewOutputs::kRows && v.weight_stride % 8 == 0;
+}
+
 }  // namespace doppel

@@ -118,12 +118,13 @@ TEST_CASE("what the launchers of the ends and of fp32 arithmetic launch", "[roof
   CHECK(wgrad[0].kernel == "few_inputs_wgrad_kernel");
   CHECK(wgrad[0].blocks == 256 * 2);
   CHECK(wgrad[0].shared == 64 * 88 * 2);
-  // 8 x 16 outputs a block; 256 + 80 rows of 64 + 8 elements, or 240 pixels' 81 products of 4 bytes: the larger.
+  // A picture's 64 columns are four strips of 16; one band of rows, since there are more pictures than multiprocessors.
+  // 5 rows of parts, 16 each, of 64 + 8 columns and 14 so that they differ in banks.
   const KernelLaunch out = launched(last_layer(), Pass::fprop, ends);
-  CHECK(out.kernel == "products_kernel");
-  CHECK(out.blocks == 2 * 64 * 8 * 4);
-  CHECK(out.threads == 256);
-  CHECK(out.shared == 240 * 81 * 4);
+  CHECK(out.kernel == "few_outputs_mma_kernel<5, 2>");
+  CHECK(out.blocks == 2 * 64);
+  CHECK(out.threads == 128);
+  CHECK(out.shared == 5 * 16 * 86 * 4);
   // The other two as the mirror's: from 3 channels to 64.
   CHECK(launched(last_layer(), Pass::dgrad, ends).kernel == "few_inputs_fprop_kernel<1, 64>");
   CHECK(launched(last_layer(), Pass::dgrad, ends).blocks == 2 * 2);
@@ -206,8 +207,9 @@ TEST_CASE("the instructions of the ends are those of their loops", "[roofline]")
   // The mirror's: half of the weights, and 512 rectangles of two pixels of a thread and one round, without activation.
   CHECK(instructions(last_layer(), Pass::dgrad) ==
         Approx(300 + 7 * 62 + 512 * (90 + 2 * 53 + 80 + 7 * (19 + 8 * 2.5) + 2 * (105 + 8 * 9))));
-  // 10.5 vectors of a thread, and one and a half outputs.
-  CHECK(instructions(last_layer(), Pass::fprop) == Approx(10.5 * 78 + 264 + 80 * 1.5 + 1.5 * (5 * 55 + 100)));
+  // 68 lines with 40 products, 14 batches, and 192 outputs of a line, 6 warps' on four warps.
+  CHECK(instructions(last_layer(), Pass::fprop) ==
+        Approx(670 + 68 * (40 + 40 + 2 * 8) + 14 * (20 + 1.5 * 88) + 64 * 1.5 * (50 + 15 + 5 * 2)));
   const Prediction p = predict({"layer", Pass::dgrad, last_layer(), 1e6}, ends, *find_card("h200"), {});
   CHECK(std::string(p.bound) == "instructions");
   CHECK_THROWS_AS(work_of(first_layer(), Pass::fprop, ends, {"no such kernel", 1, 1, 0}), std::invalid_argument);
