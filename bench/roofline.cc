@@ -240,12 +240,13 @@ Prediction predict(const LayerPass& pass, const KernelChoice& kernel, const Card
 }
 
 std::vector<Prediction> predictions(const LayerPass& pass, const Card& card, const ResourceTable& resources) {
-  // The launchers' choices are the architecture's.
+  // The launchers' choices are the architecture's, and some grids the card's.
   struct Emulated {
-    int before = emulator::options().sm;
-    ~Emulated() { emulator::options().sm = before; }
+    emulator::Options before = emulator::options();
+    ~Emulated() { emulator::options() = before; }
   } emulated;
   emulator::options().sm = card.sm;
+  emulator::options().multiprocessors = card.multiprocessors;
   std::vector<Prediction> all;
   for (const KernelChoice& kernel : conv2d_choices(pass.conv, pass.pass, {Device::emulator, nullptr, {}}))
     all.push_back(predict(pass, kernel, card, resources));

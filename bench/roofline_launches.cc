@@ -4,7 +4,7 @@
 #include <map>
 #include <stdexcept>
 
-#include "kernels/conv2d_ends_mma.h"
+#include "kernels/conv2d_ends_plan.h"
 #include "kernels/conv2d_tile.h"
 #include "kernels/emulator/recording.h"
 
@@ -20,15 +20,20 @@ namespace on = ::doppel::DOPPEL_BACKEND;
 // judged by eye; and what stands outside of loops (kPair, kWgradSum, kOutput, kFp32Output, kSimtBlock), most of it ways
 // not taken, is estimated. A sum of these may well be a third wrong.
 //
-// few_inputs: an element that is gathered, and beside them a filter row; an element of the weights that is staged, and
-// one that is mirrored, which divides more; 16 of the depth of fprop; a pair of outputs, among ways for each type.
-constexpr double kGathered = 8, kGatheredRow = 50, kWeight = 41, kMirroredWeight = 73, kFpropDepth = 67, kPair = 60;
-// few_inputs' wgrad: eight elements of dz; 16 pixels of a chunk, and of these each 16 of the depth; a chunk beside; one
-// sum that is stored.
-constexpr double kEightOfDz = 45, kWgradStep = 15, kWgradDepth = 8.5, kWgradChunk = 60, kWgradSum = 10;
-// few_outputs on tensor cores: eight elements staged; the products of 64 channels; one product that is put into shared
-// memory; of an output each tap, each filter row, and what is beside.
-constexpr double kEight = 78, kProducts = 264, kProduct = 1.5, kTap = 5, kTapRow = 30, kOutput = 100;
+// few_inputs_fprop: a block's start; four channels of a tap of the weights; of a rectangle, what is once, and a pixel
+// of the patch that is fetched and stored; of a round of channels, what is once, a step, and in it 8 channels; of 16
+// pixels of a row, what is once, 8 channels without and with leaky ReLU, and, where results do not leave 8 at a time,
+// what 32 channels are more.
+constexpr double kFewStart = 300, kWeightQuad = 62, kRectangle = 90, kPatchPixel = 37 + 16, kRoundOf = 80, kStep = 19,
+                 kStepEight = 2.5, kHalfRow = 105, kEightLinear = 9, kEightLeaky = 17, kAnyStore = 330;
+// few_inputs_wgrad: a block's start and end; of a rectangle, what is once, a pixel of the patch, a row of pixels, and
+// of this a pair of tiles of columns.
+constexpr double kWgradStart = 900, kWgradRectangle = 185, kWgradPixel = 48, kWgradRow = 14, kWgradPair = 6;
+// few_outputs on tensor cores: a block's start; beside the products a line of x, and 32 channels of it; beside them a
+// batch of lines; an output's place, once for a batch, and of each output, what is once, a chunk of channels and in it
+// a column of the filter.
+constexpr double kOutStart = 670, kLine = 40, kLineHalf = 8, kBatchOf = 20, kPlace = 88, kOutput = 50, kParts = 15,
+                 kPart = 2;
 // few_outputs in fp32 arithmetic: a quad of x, four channels of a weight, an output; for each multiplication and each
 // quad that is read for them.
 constexpr double kQuad = 75, kQuadOfWeights = 49, kFp32Output = 40, kBusy = 1.04;
@@ -48,9 +53,15 @@ double parts(double size, double part) {
 // DOPPEL_KERNEL names a kernel as its launcher's source does, with the template's own parameters.
 std::string compiled_name(const std::string& name, const Conv2d& conv, Pass pass) {
   const std::string type = conv.type == DType::bf16 ? "Bf16" : "float";
+  const Conv2d few = pass != Pass::fprop && few_outputs(conv) ? mirrored(conv) : conv;
+  const auto with = [](int a, int b) { return std::to_string(a) + ", " + std::to_string(b) + ">"; };
   const std::map<std::string, std::string> compiled = {
       {"gather_kernel<T, Forward>", "gather_kernel<" + type + (pass == Pass::fprop ? ", true>" : ", false>")},
       {"wgrad_kernel<T>", "wgrad_kernel<" + type + ">"},
+      {"few_inputs_fprop_kernel<Stride, Round>", "few_inputs_fprop_kernel<" + with(conv.stride, FewInputs(few).round)},
+      {"few_inputs_wgrad_kernel<Stride, Pairs>",
+       "few_inputs_wgrad_kernel<" + with(conv.stride, FewInputsWgrad(few).pairs)},
+      {"few_outputs_mma_kernel<R, Halves>", "few_outputs_mma_kernel<" + with(conv.r, FewOutputs(conv, 1).halves)},
       {"few_outputs_kernel<T, R>", "few_outputs_kernel<" + type + ", " + std::to_string(conv.r) + ">"},
   };
   const auto found = compiled.find(name);
@@ -59,45 +70,42 @@ std::string compiled_name(const std::string& name, const Conv2d& conv, Pass pass
 
 // ---- kernels --------------------------------------------------------------------------------------------------------
 
-// dgrad and wgrad to few channels are run as the mirror's fprop and wgrad.
-bool is_mirrored(const Conv2d& conv, Pass pass) {
-  return pass != Pass::fprop && conv.k <= 4 && conv.k < conv.c;
-}
-
-// Depth of few_inputs' products.
-double few_depth(const Conv2d& v) {
-  return parts(v.r * v.s * v.c, 16) * 16;
-}
-
-KernelWork few_inputs_fprop(const Conv2d& v, bool mirrored) {
-  constexpr double kPixels = 128, kChannels = 64, kThreads = 128;
-  const double depth = few_depth(v), weights = kChannels * depth / kThreads;
-  KernelWork work{true, 2 * kPixels * kChannels * depth, 0, 0};
-  work.instructions = v.r * (kGatheredRow + kGathered * v.s * v.c) + weights * (mirrored ? kMirroredWeight : kWeight) +
-                      depth / 16 * kFpropDepth + kChannels / 2 * kPixels / kThreads * kPair;
+KernelWork few_inputs_fprop(const Conv2d& v, bool mirrored, const KernelLaunch& launch) {
+  const FewInputs plan(v);
+  const double blocks = double(launch.blocks) / v.groups / plan.channel_tiles(v);
+  const double rectangles = parts(plan.rectangles(v), blocks), threads = FewInputs::kThreads;
+  const double rounds = parts(std::min(v.k, plan.channels), plan.round), eights = plan.round / 8.0;
+  const double pixels = FewInputs::kRows * FewInputs::kColumns, taps = double(plan.steps) * FewInputs::kTaps;
+  KernelWork work{true, rectangles * 2 * pixels * rounds * plan.round * taps * kMostFew, 0, 0};
+  const bool any = (mirrored ? v.type : v.out_type) != DType::bf16 || v.k % 8 != 0;  // dx is of type `type`
+  const double row = kHalfRow + eights * (mirrored ? kEightLinear : kEightLeaky) + (any ? eights / 4 * kAnyStore : 0);
+  const double round = kRoundOf + plan.steps * (kStep + kStepEight * eights) + 2 * row;
+  work.instructions = kFewStart + plan.channels * taps / threads * kWeightQuad +
+                      rectangles * (kRectangle + parts(plan.patch.pixels(), threads) * kPatchPixel + rounds * round);
   return work;
 }
 
-KernelWork few_inputs_wgrad(const Conv2d& v, const KernelLaunch& launch) {
-  constexpr double kPixels = 64, kChannels = 64, kThreads = 128, kSums = 56;
-  const double depth = few_depth(v), channels = parts(v.k, kChannels), splits = launch.blocks / channels / v.groups;
-  const double chunks = parts(double(v.out_pixels()), kPixels) / splits;
-  KernelWork work{true, chunks * 2 * kPixels * kChannels * depth, 0, 0};
-  // Two threads share a pixel's filter rows.
-  const double chunk = v.r / 2.0 * (kGatheredRow + kGathered * v.s * v.c) +
-                       kPixels * kChannels / 8 / kThreads * kEightOfDz +
-                       kPixels / 16 * (kWgradStep + kWgradDepth * depth / 16) + kWgradChunk;
-  work.instructions = chunks * chunk + kSums * kWgradSum;
+KernelWork few_inputs_wgrad(const Conv2d& v) {
+  using Plan = FewInputsWgrad;
+  const Plan plan(v);
+  const double rectangles = parts(plan.rectangles(v), plan.splits), columns = plan.tap_groups * plan.pairs * 2 * 8.0;
+  const double rows = double(Plan::kRows) * plan.tap_groups / Plan::kRoles;  // of a warp
+  KernelWork work{true, rectangles * 2 * Plan::kPixels * Plan::kChannels * columns, 0, 0};
+  work.instructions =
+      kWgradStart + rectangles * (kWgradRectangle + parts(plan.patch.pixels(), Plan::kThreads) * kWgradPixel +
+                                  rows * (kWgradRow + kWgradPair * plan.pairs));
   return work;
 }
 
-KernelWork few_outputs_products(const Conv2d& v) {
-  constexpr double kThreads = 256, kPatch = 256, kColumns = 80, kChannels = 64, kOutputs = 8 * 16;
-  const double chunks = parts(v.c, kChannels), used = (8.0 + v.r - 1) * (16.0 + v.s - 1);
-  // Warps without a pixel of the patch do not multiply.
-  KernelWork work{true, chunks * 2 * parts(used, 32) * 32 * kColumns * kChannels, 0, 0};
-  work.instructions = chunks * ((kPatch + kColumns) * kChannels / 8 / kThreads * kEight + kProducts) +
-                      kColumns * kProduct + kOutputs * v.k / kThreads * (v.r * (kTapRow + kTap * v.s) + kOutput);
+KernelWork few_outputs_mma(const Conv2d& v) {
+  const FewOutputs plan(v, emulator::options().multiprocessors);
+  const double lines = plan.rows + v.r - 1, batches = parts(lines, FewOutputs::batch(v.r));
+  const double products = double(v.r) * FewOutputs::kStrip / 8 * plan.halves * 2;
+  const double outputs = parts(std::min(plan.first_outputs(v), v.out_w()) * v.k, kWarp) / FewOutputs::kWarps;
+  KernelWork work{true, lines * FewOutputs::kWarps * products * kHmmaFlops, 0, 0};
+  work.instructions = kOutStart + lines * (products + kLine + plan.halves * kLineHalf) +
+                      batches * (kBatchOf + outputs * kPlace) +
+                      plan.rows * outputs * (kOutput + plan.chunks * (kParts + kPart * v.s));
   return work;
 }
 
@@ -157,12 +165,12 @@ std::vector<KernelLaunch> launches_of(const Conv2d& conv, Pass pass, const Kerne
 }
 
 KernelWork work_of(const Conv2d& conv, Pass pass, const KernelChoice& kernel, const KernelLaunch& launch) {
-  const bool mirrored = kernel.kernel == KernelKind::ends && is_mirrored(conv, pass);
-  const Conv2d v = mirrored ? on::mirrored(conv) : conv;
+  const bool mirrored = kernel.kernel == KernelKind::ends && pass != Pass::fprop && few_outputs(conv);
+  const Conv2d v = mirrored ? doppel::mirrored(conv) : conv;
   const std::string& name = launch.kernel;
-  if (name == "few_inputs_fprop_kernel") return few_inputs_fprop(v, mirrored);
-  if (name == "few_inputs_wgrad_kernel") return few_inputs_wgrad(v, launch);
-  if (name == "products_kernel") return few_outputs_products(v);
+  if (name.starts_with("few_inputs_fprop_kernel")) return few_inputs_fprop(v, mirrored, launch);
+  if (name.starts_with("few_inputs_wgrad_kernel")) return few_inputs_wgrad(v);
+  if (name.starts_with("few_outputs_mma_kernel")) return few_outputs_mma(v);
   if (name.starts_with("few_outputs_kernel")) return few_outputs_fp32(v);
   if (name.starts_with("gather_kernel")) return simt(v, pass, kernel.splits);
   if (name.starts_with("wgrad_kernel")) {  // the mirror's has parts of its own

@@ -23,7 +23,6 @@ DOPPEL_BOTH constexpr int tile_rows(int r) {
   return kThreads / kColumns * rows_of(r);
 }
 constexpr int kChunk = 8, kChunkQuads = kChunk / 4;  // channels of x at a time in shared memory
-constexpr int kMostFew = 4;                          // channels of y: one quad
 constexpr int64_t kFewestPixels = 64;                // of y, for a tile to be worth while
 
 // Pixels of x under a block's pixels of y.
@@ -154,13 +153,6 @@ void launch_few_outputs(void* y, const void* x, const void* w, const float* b, c
 bool few_inputs(const Conv2d& conv) {
   return conv.k > kMostFew && takes_few_inputs(conv);
 }
-// To at most 4 channels.
-bool few_outputs(const Conv2d& conv) {
-  return conv.k <= kMostFew && conv.k < conv.c && conv.stride == 1;
-}
-size_t mirror_wgrad_workspace(const Conv2d& m) {
-  return takes_few_inputs(m) ? few_inputs_wgrad_workspace(m) : simt_wgrad_workspace(m);
-}
 
 }  // namespace
 
@@ -177,8 +169,8 @@ bool takes_ends_wgrad(const Conv2d& conv) {
 
 ConvWorkspace ends_workspace(const Conv2d& conv, const Epilogue&) {
   ConvWorkspace bytes;
-  bytes.wgrad = few_outputs(conv) ? mirror_bytes(conv) + mirror_wgrad_workspace(mirrored(conv))
-                                  : few_inputs_wgrad_workspace(conv);
+  const Conv2d m = few_outputs(conv) ? mirrored(conv) : conv;
+  bytes.wgrad = takes_few_inputs(m) ? few_inputs_wgrad_workspace(m) : mirror_bytes(conv) + simt_wgrad_workspace(m);
   return bytes;
 }
 
@@ -208,18 +200,14 @@ void ends_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, voi
 }
 
 void ends_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream) {
-  if (few_inputs(conv)) {
-    few_inputs_wgrad(dw, x, dz, conv, workspace, stream);
-    return;
-  }
-  Conv2d m = mirrored(conv);
+  const bool mirror = few_outputs(conv);
+  Conv2d m = mirror ? mirrored(conv) : conv;
+  if (takes_few_inputs(m)) return few_inputs_wgrad(dw, mirror ? dz : x, mirror ? x : dz, m, mirror, workspace, stream);
   m.weight_stride = conv.weights();  // the mirrors of the groups follow each other
-  float* const mirror = static_cast<float*>(workspace);
-  void* const rest = static_cast<char*>(workspace) + mirror_bytes(conv);
-  const auto wgrad = takes_few_inputs(m) ? few_inputs_wgrad : simt_wgrad;
-  wgrad(mirror, dz, x, m, rest, stream);
+  float* const turned = static_cast<float*>(workspace);
+  simt_wgrad(turned, dz, x, m, static_cast<char*>(workspace) + mirror_bytes(conv), stream);
   DOPPEL_KERNEL(mirror_kernel)
-      .launch({dim3(blocks_for(conv.weights(), kMirrorThreads), unsigned(conv.groups)), kMirrorThreads}, dw, mirror,
+      .launch({dim3(blocks_for(conv.weights(), kMirrorThreads), unsigned(conv.groups)), kMirrorThreads}, dw, turned,
               conv, stream);
 }
 

@@ -2,8 +2,9 @@
 // of any other kernel unused: docs/kernels/conv2d_simt.md. Launchers as in kernels/conv2d.h, for the shapes that
 // takes_ends_* says. Private to kernels/conv2d*.cu.
 //
-//   fprop, wgrad from 4 channels; dgrad, wgrad to 4    conv2d_ends_few_inputs.cu, bf16 (fp32: conv2d_simt*.cu)
-//   fprop to 4                                         conv2d_ends_few_outputs.cu, bf16; conv2d_ends.cu, fp32
+//   fprop from 4 channels, dgrad to 4    conv2d_ends_few_inputs.cu, bf16 (fp32: conv2d_simt*.cu)
+//   wgrad of both                        conv2d_ends_few_inputs_wgrad.cu, bf16 (the same)
+//   fprop to 4                           conv2d_ends_few_outputs.cu, bf16; conv2d_ends.cu, fp32
 #pragma once
 
 #include "kernels/conv2d.h"

@@ -1,219 +1,265 @@
 // From at most 4 channels on tensor cores: fprop of a first layer, and with the roles changed (mirrored) dgrad of a
-// last layer; wgrad of both. The R S C elements that an output pixel reads, 75 for 5x5 and 3 channels, are few enough
-// to lie in shared memory at once, gathered element by element: the products then are one matrix product with that
-// depth.
+// last layer. The patch of x under a rectangle of output pixels lies in shared memory once, each pixel padded to 4
+// channels, and the products read it there: 16 terms of a product are 4 taps of 4 channels, so that the two neighbours
+// that a register of a fragment holds are two channels of one pixel, wherever a tap lies.
+//
+//   a[0], a[1]   pixels g and g + 8, tap t / 2, channels 2 (t % 2) and the next, for lane 4 g + t
+//   a[2], a[3]   the same of tap 2 + t / 2
+//
+// Blocks stay: each stages its weights once, in the order of fragments, and goes through rectangles; a warp
+// that has stored its results fetches the next one's pixels while it waits for the others.
 #include "kernels/conv2d_ends_mma.h"
+#include "kernels/conv2d_ends_patch.h"
 #include "kernels/conv2d_output.h"
-#include "kernels/conv2d_splits.h"
 
 namespace doppel::DOPPEL_BACKEND {
 namespace {
 
-using Eight = Vector<Bf16, 8>;
+constexpr int kThreads = FewInputs::kThreads, kTaps = FewInputs::kTaps;
+// Pixels of the patch that a thread fetches together: all of 5 x 5.
+constexpr int ahead(int stride) {
+  return stride == 1 ? 2 : 5;
+}
+constexpr int kPitch = FewInputs::kStagedPitch;
 
-constexpr int kThreads = 128;
-constexpr int kMostDepth = 112;  // of R S C, rounded up to 16
-constexpr int kChannels = 64;    // of the many, per block
-constexpr int kPixels = 128;     // per block of fprop: 32 a warp
-constexpr int kChunk = 64;       // pixels per step of wgrad
-constexpr int kChannelPitch = kChannels + kRowPadding;
-
-DOPPEL_BOTH int depth_of(const Conv2d& conv) {
-  return conv.r * conv.s * conv.c;
-}
-DOPPEL_BOTH int padded_depth(const Conv2d& conv) {
-  return (depth_of(conv) + 15) / 16 * 16;
-}
-DOPPEL_BOTH int pitch_of(const Conv2d& conv) {
-  return padded_depth(conv) + kRowPadding;
-}
+// How results may be stored: 8 channels of a pixel as a vector of bf16, 2 as a pair of either type, or one by one.
+enum class Store { eights, pairs, singles };
 
 // ---- kernels --------------------------------------------------------------------------------------------------------
 
-// Filter rows first, first + step, ... of what output pixel m reads, into row[r S C + e]; 0 outside the picture, for
-// pixels behind the last, and, with the first filter row, behind the depth. The elements of a filter row are neighbours
-// in x.
-__device__ __forceinline__ void gather_pixel(Bf16* row, const Bf16* x, const Conv2d& conv, int m, int first, int step) {
-  const bool any = m < conv.out_pixels();
-  const int column = m % conv.out_w(), line = m / conv.out_w(), run = conv.s * conv.c;
-  const int top = line % conv.out_h() * conv.stride - conv.pad_top, left = column * conv.stride - conv.pad_left;
-  const int from = -left * conv.c, to = (conv.w - left) * conv.c;
-  for (int r = first; r < conv.r; r += step) {
-    const int i = top + r;
-    const bool inside = any && i >= 0 && i < conv.h;
-    const int64_t offset = (int64_t(line / conv.out_h() * conv.h + i) * conv.w + left) * conv.c;
-    for (int e = 0; e < run; ++e) row[r * run + e] = inside && e >= from && e < to ? x[offset + e] : Bf16{};
+// weights[step][16 channels][lane][of 8 channels each: b[0], b[1]]: all taps of channels k0 .., zeros behind the last.
+__device__ __forceinline__ void stage_weights(uint32_t* weights, const Bf16* w, const Conv2d& conv,
+                                              const FewInputs& plan, int k0, bool mirrored_weights) {
+  const int taps = conv.r * conv.s, channel = int(threadIdx.x) % plan.channels, k = k0 + channel;
+  uint32_t* const to = weights + channel / 16 * 128 + channel % 8 * 16 + channel / 8 % 2 * 2;
+#pragma unroll 1
+  for (int tap = int(threadIdx.x) / plan.channels; tap < plan.steps * kTaps; tap += kThreads / plan.channels) {
+    const Bf16* const from =
+        w + (mirrored_weights ? int64_t(taps - 1 - tap) * conv.k + k : (int64_t(k) * taps + tap) * conv.c);
+    const int next = mirrored_weights ? taps * conv.k : 1;
+    uint32_t bits[kMostFew] = {};
+#pragma unroll
+    for (int c = 0; c < kMostFew; ++c)
+      if (k < conv.k && tap < taps && c < conv.c) bits[c] = from[c * next].bits;
+    uint32_t* const at = to + tap / kTaps * plan.channels * 8 + tap % 2 * 8 + tap / 2 % 2;
+    at[0] = bits[0] | bits[1] << 16;
+    at[4] = bits[2] | bits[3] << 16;
   }
-  if (first == 0)
-    for (int e = depth_of(conv); e < padded_depth(conv); ++e) row[e] = Bf16{};
 }
 
-// y of 128 pixels and 64 channels; blockIdx: tile of pixels, tile of channels, group. Shared memory:
-//   a[pixel][depth]    b[channel][depth]
-DOPPEL_GLOBAL((kThreads), few_inputs_fprop_kernel, void* y, const Bf16* x, const Bf16* w, const float* bias,
-              Conv2d conv, Epilogue epilogue, bool mirrored_weights, bool pairs) {
+// Where in shared memory a lane finds its part of two taps of a step: the place of its first pixel times `times`, and
+// `plus`: zeros, not pixels, where no tap is.
+struct alignas(16) TapPlaces {
+  int times[2], plus[2];
+};
+// places[step][which of two neighbours]; `zeros`: their place.
+__device__ __forceinline__ void place_taps(TapPlaces* places, const Conv2d& conv, const FewInputs& plan, int zeros) {
+#pragma unroll 1
+  for (int i = int(threadIdx.x); i < plan.steps * 2; i += kThreads)
+#pragma unroll
+    for (int j = 0; j < 2; ++j) {
+      const int tap = i / 2 * kTaps + 2 * j + i % 2;
+      const bool some = tap < conv.r * conv.s;
+      places[i].times[j] = some;
+      places[i].plus[j] = some ? (tap / conv.s * plan.patch.pitch + tap % conv.s) * 8 : zeros;
+    }
+}
+
+// What a warp has of a rectangle: the sums of two times 16 pixels of a row and `Round` channels.
+template <int Round>
+using Sums = float[2][Round / 8][4];
+
+// pixel: the place in `bytes` of this lane's part of its first pixel.
+template <int Stride, int Round>
+__device__ __forceinline__ void multiply(Sums<Round>& sums, const unsigned char* bytes, int pixel,
+                                         const TapPlaces* places, const uint4* weights, const FewInputs& plan) {
+#pragma unroll 1
+  for (int step = 0; step < plan.steps; ++step) {
+    const int4 taps = load_vector<int4>(places + step * 2 + lane() / 2 % 2);
+    const int at[2] = {taps.x * pixel + taps.z, taps.y * pixel + taps.w};
+    uint32_t rows[2][4];
+#pragma unroll
+    for (int i = 0; i < 2; ++i)
+#pragma unroll
+      for (int j = 0; j < 4; ++j)
+        rows[i][j] = load_vector<uint32_t>(bytes + at[j / 2] + (16 * i + j % 2 * 8) * Stride * 8);
+#pragma unroll
+    for (int j = 0; j < Round / 16; ++j) {
+      const uint4 columns = load_vector<uint4>(weights + j * kWarpSize);
+      const uint32_t b0[2] = {columns.x, columns.y}, b1[2] = {columns.z, columns.w};
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        mma_m16n8k16_bf16(sums[i][2 * j], rows[i], b0, sums[i][2 * j]);
+        mma_m16n8k16_bf16(sums[i][2 * j + 1], rows[i], b1, sums[i][2 * j + 1]);
+      }
+    }
+    weights += plan.channels / 16 * kWarpSize;
+  }
+}
+
+// 16 pixels of row n P + p and Round channels from k on, through this warp's staged memory to y.
+template <int Round>
+__device__ __forceinline__ void store_eights(const float (&sums)[Round / 8][4], const float* biases,
+                                             unsigned char* staged, void* y, int64_t first, const Conv2d& conv,
+                                             const Epilogue& epilogue, int row, int q0, int k) {
+  constexpr int kUnits = Round / 8;
+  const bool leaky = epilogue.activation == Activation::leaky_relu;
+  __syncwarp();
+#pragma unroll
+  for (int j = 0; j < kUnits; ++j) {
+    const float2 b = load_vector<float2>(biases + j * 8 + lane() % 4 * 2);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      float v0 = sums[j][2 * half] + b.x, v1 = sums[j][2 * half + 1] + b.y;
+      if (leaky) {
+        v0 = activate(Activation::leaky_relu, v0, epilogue.slope);
+        v1 = activate(Activation::leaky_relu, v1, epilogue.slope);
+      }
+      store_vector(staged + (lane() / 4 + 8 * half) * kPitch + j * 16 + lane() % 4 * 4, to_bf16x2(v0, v1));
+    }
+  }
+  __syncwarp();
+  const int unit = lane() % kUnits, pixel = lane() / kUnits, step = epilogue.shuffle ? conv.k / 2 : conv.k;
+  if (k + unit * 8 >= conv.k) return;
+  Bf16* const to =
+      static_cast<Bf16*>(y) + first + output_offset(conv, epilogue.shuffle, 0, row, q0 + pixel, k + unit * 8);
+#pragma unroll
+  for (int i = 0; i < FewInputs::kStagedPixels * kUnits / kWarpSize; ++i) {
+    const int more = i * (kWarpSize / kUnits);
+    if (q0 + pixel + more < conv.out_w())
+      store_vector(to + more * step, load_vector<uint4>(staged + (pixel + more) * kPitch + unit * 16));
+  }
+}
+
+// The same for any epilogue, type and place: in fp32 through the staged memory, 32 channels at a time, and by a loop
+// that does the rest, since unrolled over the sums it would be longer than all else.
+template <int Round>
+__device__ __forceinline__ void store_any(const float (&sums)[Round / 8][4], const float* biases, unsigned char* staged,
+                                          void* y, int64_t first, const Conv2d& conv, const Epilogue& epilogue, int row,
+                                          int q0, int k, bool pairs) {
+  constexpr int kHalf = 32, kPairs = kHalf / 2;
+#pragma unroll
+  for (int begin = 0; begin < Round; begin += kHalf) {
+    __syncwarp();
+#pragma unroll
+    for (int j = 0; j < kHalf / 8; ++j)
+#pragma unroll
+      for (int half = 0; half < 2; ++half)
+        store_vector(staged + (lane() / 4 + 8 * half) * kPitch + j * 32 + lane() % 4 * 8,
+                     make_float2(sums[begin / 8 + j][2 * half], sums[begin / 8 + j][2 * half + 1]));
+    __syncwarp();
+    const int pair = lane() % kPairs, at = k + begin + 2 * pair, step = epilogue.shuffle ? conv.k / 2 : conv.k;
+    if (at >= conv.k) continue;
+    const bool second = at + 1 < conv.k;
+    const float2 b = load_vector<float2>(biases + begin + 2 * pair);
+    int64_t to[2] = {};
+#pragma unroll
+    for (int e = 0; e < 2; ++e) to[e] = first + output_offset(conv, epilogue.shuffle, 0, row, q0, at + (e && second));
+#pragma unroll 1
+    for (int pixel = lane() / kPairs; pixel < FewInputs::kStagedPixels && q0 + pixel < conv.out_w();
+         pixel += kWarpSize / kPairs) {
+      const float2 z = load_vector<float2>(staged + pixel * kPitch + pair * 8);
+      const float v0 = finish_output(z.x + b.x, epilogue), v1 = finish_output(z.y + b.y, epilogue);
+      if (pairs) {
+        store_output_pair(y, to[0] + pixel * step, v0, v1, conv.out_type);
+      } else {
+        store_output(y, to[0] + pixel * step, v0, conv.out_type);
+        if (second) store_output(y, to[1] + pixel * step, v1, conv.out_type);
+      }
+    }
+  }
+}
+
+// blockIdx: the first of its rectangles, tile of channels, group.
+template <int Stride, int Round>
+DOPPEL_GLOBAL((kThreads, 2), few_inputs_fprop_kernel, void* y, const Bf16* x, const Bf16* w, const float* bias,
+              Conv2d conv, Epilogue epilogue, FewInputs plan, bool mirrored_weights, bool quads, Store store) {
   wait_for_earlier_kernels();
   DOPPEL_SHARED_DYNAMIC(bytes);
-  const int depth = depth_of(conv), padded = padded_depth(conv), pitch = pitch_of(conv), taps = conv.r * conv.s;
-  const int thread = int(threadIdx.x), k0 = int(blockIdx.y) * kChannels;
-  const int m0 = int(blockIdx.x) * kPixels, pixels = int(conv.out_pixels());
-  const int64_t group = blockIdx.z;
-  const int64_t first = group * conv.out_elements();
+  const int thread = int(threadIdx.x), k0 = int(blockIdx.y) * plan.channels;
+  const int64_t group = blockIdx.z, first = group * conv.out_elements();
   x += group * conv.in_elements();
   w += group * conv.weight_stride;
   if (bias) bias += group * conv.bias_stride;
-  Bf16* const a = reinterpret_cast<Bf16*>(bytes);
-  Bf16* const b = a + kPixels * pitch;
+  uint32_t* const weights = reinterpret_cast<uint32_t*>(bytes);
+  unsigned char* const staged_all = bytes + plan.weight_bytes();
+  unsigned char* const staged = staged_all + warp() * FewInputs::kStagedPixels * kPitch;
+  TapPlaces* const places =
+      reinterpret_cast<TapPlaces*>(staged_all + kThreads / kWarpSize * FewInputs::kStagedPixels * kPitch);
+  float* const biases = reinterpret_cast<float*>(places + plan.steps * 2);
+  PixelQuad* const patch = reinterpret_cast<PixelQuad*>(biases + plan.channels);
+  PixelQuad* const zeros = patch + plan.patch.rows * plan.patch.pitch;
+  const auto place_of = [&](const void* at) { return int(static_cast<const unsigned char*>(at) - bytes); };
 
-  gather_pixel(a + thread * pitch, x, conv, m0 + thread, 0, 1);
-  for (int i = thread; i < kChannels * padded; i += kThreads) {
-    const int k = k0 + i / padded, e = i % padded, tap = e / conv.c, c = e % conv.c;
-    const int64_t at = mirrored_weights ? int64_t(c * taps + taps - 1 - tap) * conv.k + k : int64_t(k) * depth + e;
-    b[i / padded * pitch + e] = k < conv.k && e < depth ? w[at] : Bf16{};
-  }
-  __syncthreads();
+  const int rectangles = conv.n * plan.across * plan.down;
+  const auto rectangle = [&](int number) {
+    return Rectangle(number, plan.across, plan.down, FewInputs::kRows, FewInputs::kColumns);
+  };
+  PatchLoader<kThreads, ahead(Stride)> loader(x, conv, plan.patch, quads);
+  Rectangle here = rectangle(int(blockIdx.x));
+  loader.load(here);
+  stage_weights(weights, w, conv, plan, k0, mirrored_weights);
+  place_taps(places, conv, plan, place_of(zeros));
+  for (int i = thread; i < plan.channels; i += kThreads) biases[i] = bias && k0 + i < conv.k ? bias[k0 + i] : 0.0f;
+  for (int i = thread; i < plan.zeros(Stride); i += kThreads) store_vector(zeros + i, make_uint2(0, 0));
 
-  float sums[2][kChannels / 8][4] = {};
-  for (int d = 0; d < padded; d += 16) {
-    uint32_t rows[2][4];
-#pragma unroll
-    for (int i = 0; i < 2; ++i) load_fragment(rows[i], a + (32 * warp() + 16 * i) * pitch + d, pitch);
-#pragma unroll
-    for (int j = 0; j < kChannels / 8; j += 2) {
-      uint32_t columns[4];
-      load_fragment(columns, b + 8 * j * pitch + d, pitch);
-#pragma unroll
-      for (int i = 0; i < 2; ++i) multiply_pair(sums[i][j], sums[i][j + 1], rows[i], columns);
-    }
-  }
-
-  // Lane l has the sums of pixels l / 4 and l / 4 + 8 and channels 2 (l % 4) and the next.
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const int m = m0 + 32 * warp() + 8 * i + lane() / 4;
-    if (m >= pixels) continue;
-    const int q = m % conv.out_w(), line = m / conv.out_w();
-#pragma unroll
-    for (int j = 0; j < kChannels / 8; ++j) {
-      const int k = k0 + 8 * j + 2 * (lane() % 4);
-      float v[2] = {};
-#pragma unroll
-      for (int e = 0; e < 2; ++e)
-        if (k + e < conv.k) v[e] = finish_output(sums[i / 2][j][i % 2 * 2 + e] + (bias ? bias[k + e] : 0), epilogue);
-      if (pairs && k < conv.k) {
-        store_output_pair(y, first + output_offset(conv, epilogue.shuffle, 0, line, q, k), v[0], v[1], conv.out_type);
-      } else {
-#pragma unroll
-        for (int e = 0; e < 2; ++e)
-          if (k + e < conv.k)
-            store_output(y, first + output_offset(conv, epilogue.shuffle, 0, line, q, k + e), v[e], conv.out_type);
-      }
-    }
-  }
-}
-
-// dw of 64 channels k over a range of the pixels, into partial[split] of dw's shape, the next group's first split
-// `stride` elements behind; blockIdx: tile of channels, split, group.
-// A warp has 16 of the channels and all of the depth.
-DOPPEL_GLOBAL((kThreads), few_inputs_wgrad_kernel, float* partial, const Bf16* x, const Bf16* dz, Conv2d conv,
-              int splits, int64_t stride, bool vectors) {
-  wait_for_earlier_kernels();
-  DOPPEL_SHARED(Eight, a, [kChunk][kChannelPitch / 8]);  // [pixel][channel]
-  DOPPEL_SHARED_DYNAMIC(bytes);                          // b[pixel][depth]
-  Bf16* const b = reinterpret_cast<Bf16*>(bytes);
-  const int depth = depth_of(conv), padded = padded_depth(conv), pitch = pitch_of(conv);
-  const int thread = int(threadIdx.x), k0 = int(blockIdx.x) * kChannels, split = int(blockIdx.y);
-  const int pixels = int(conv.out_pixels());
-  const int64_t chunks = (pixels + kChunk - 1) / kChunk, group = blockIdx.z;
-  const int begin = int(chunks * split / splits), end = int(chunks * (split + 1) / splits);
-  x += group * conv.in_elements();
-  dz += group * conv.out_elements();
-
-  float sums[kMostDepth / 8][4] = {};
-  for (int chunk = begin; chunk < end; ++chunk) {
-    const int m0 = chunk * kChunk;
-    gather_pixel(b + thread % kChunk * pitch, x, conv, m0 + thread % kChunk, thread / kChunk, kThreads / kChunk);
-    for (int i = thread; i < kChunk * kChannels / 8; i += kThreads) {
-      const int row = i / (kChannels / 8), k = k0 + i % (kChannels / 8) * 8;
-      const int m = m0 + row;
-      const int64_t at = int64_t(m) * conv.k + k;
-      Eight v{};
-      if (vectors) {
-        if (m < pixels && k < conv.k) v = load_vector<Eight>(dz + at);
-      } else {
-#pragma unroll
-        for (int e = 0; e < 8; ++e)
-          if (m < pixels && k + e < conv.k) v.v[e] = dz[at + e];
-      }
-      store_vector(&a[row][i % (kChannels / 8)], v);
-    }
+  const int row = warp();
+  const int pixel = place_of(patch + (row * plan.patch.pitch + lane() / 4) * Stride) + lane() % 2 * 4;
+#pragma unroll 1
+  for (int number = int(blockIdx.x);;) {
+    loader.store([&](int i, int j, const PixelQuad& v) { store_vector(patch + i * plan.patch.pitch + j, v); });
     __syncthreads();
-#pragma unroll 1  // the sums take half of the registers
-    for (int d = 0; d < kChunk; d += 16) {
-      uint32_t rows[4];
-      load_transposed_fragment(rows, a[d][2 * warp()].v, kChannelPitch);
-#pragma unroll
-      for (int j = 0; j < kMostDepth / 8; j += 2) {
-        if (8 * j >= padded) continue;
-        uint32_t columns[4];
-        load_transposed_fragment(columns, b + d * pitch + 8 * j, pitch);
-        multiply_pair(sums[j], sums[j + 1], rows, columns);
-      }
+#pragma unroll 1
+    for (int k = 0; k < plan.channels && k0 + k < conv.k; k += Round) {
+      Sums<Round> sums = {};
+      multiply<Stride, Round>(sums, bytes, pixel, places, reinterpret_cast<const uint4*>(weights) + k * 2 + lane(),
+                              plan);
+      const auto store_half = [&](int i) {
+        const int q = here.q + 16 * i;
+        if (here.p + row >= conv.out_h() || q >= conv.out_w()) return;
+        const int line = here.n * conv.out_h() + here.p + row;
+        if (store == Store::eights)
+          store_eights<Round>(sums[i], biases + k, staged, y, first, conv, epilogue, line, q, k0 + k);
+        else
+          store_any<Round>(sums[i], biases + k, staged, y, first, conv, epilogue, line, q, k0 + k,
+                           store == Store::pairs);
+      };
+      store_half(0);
+      store_half(1);
     }
+    if ((number += int(gridDim.x)) >= rectangles) return;
+    loader.load(here = rectangle(number));
     __syncthreads();
   }
-
-  float* const out = partial + group * stride + split * conv.weights();
-#pragma unroll
-  for (int j = 0; j < kMostDepth / 8; ++j)
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const int k = k0 + 16 * warp() + i / 2 * 8 + lane() / 4, e = 8 * j + 2 * (lane() % 4) + i % 2;
-      if (k < conv.k && e < depth) out[int64_t(k) * depth + e] = sums[j][i];
-    }
-}
-
-// ---- launchers ------------------------------------------------------------------------------------------------------
-
-int splits_of(const Conv2d& conv) {
-  constexpr int64_t kBlocks = 512, kChunks = 4;
-  const int64_t tiles = blocks_for(conv.k, kChannels), chunks = blocks_for(conv.out_pixels(), kChunk);
-  return int(std::max<int64_t>(1, std::min(kBlocks / tiles, chunks / kChunks)));
 }
 
 }  // namespace
 
-bool takes_few_inputs(const Conv2d& conv) {
-  return conv.type == DType::bf16 && conv.c <= 4 && padded_depth(conv) <= kMostDepth;
-}
+// ---- launchers ------------------------------------------------------------------------------------------------------
 
 void few_inputs_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv,
                       const Epilogue& epilogue, bool mirrored_weights, Stream stream) {
-  const bool pairs =
-      output_vector(conv, epilogue.shuffle) >= 2 && reinterpret_cast<uintptr_t>(y) % (2 * size_of(conv.out_type)) == 0;
-  const size_t shared = size_t(kPixels + kChannels) * size_t(pitch_of(conv)) * sizeof(Bf16);
-  DOPPEL_KERNEL(few_inputs_fprop_kernel)
-      .launch({dim3(blocks_for(conv.out_pixels(), kPixels), blocks_for(conv.k, kChannels), unsigned(conv.groups)),
-               kThreads, shared},
-              y, static_cast<const Bf16*>(x), static_cast<const Bf16*>(w), b, conv, epilogue, mirrored_weights, pairs,
-              stream);
-}
-
-size_t few_inputs_wgrad_workspace(const Conv2d& conv) {
-  const int splits = splits_of(conv);
-  return splits == 1 ? 0 : size_t(conv.groups) * size_t(splits) * size_t(conv.weights()) * sizeof(float);
-}
-
-void few_inputs_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream) {
-  const int splits = splits_of(conv);
-  const bool vectors = conv.k % 8 == 0 && is_aligned<Eight>(dz);
-  float* const partial = static_cast<float*>(workspace);
-  DOPPEL_KERNEL(few_inputs_wgrad_kernel)
-      .launch({dim3(blocks_for(conv.k, kChannels), unsigned(splits), unsigned(conv.groups)), kThreads,
-               size_t(kChunk * pitch_of(conv)) * sizeof(Bf16)},
-              splits == 1 ? dw : partial, static_cast<const Bf16*>(x), static_cast<const Bf16*>(dz), conv, splits,
-              splits == 1 ? conv.weight_stride : splits * conv.weights(), vectors, stream);
-  if (splits > 1) add_splits(dw, DType::f32, partial, conv.weights(), splits, conv.groups, conv.weight_stride, stream);
+  const FewInputs plan(conv);
+  const int run = epilogue.shuffle ? conv.k / 2 : conv.k;
+  const auto aligned = [&](size_t elements) {
+    return run % int(elements) == 0 && reinterpret_cast<uintptr_t>(y) % (elements * size_of(conv.out_type)) == 0;
+  };
+  const Store store = conv.out_type == DType::bf16 && epilogue.activation != Activation::sigmoid && aligned(8)
+                          ? Store::eights
+                      : aligned(2) ? Store::pairs
+                                   : Store::singles;
+  const bool quads = conv.c == 4 && is_aligned<PixelQuad>(x);
+  const dim3 grid(unsigned(plan.blocks(conv, multiprocessors())), unsigned(plan.channel_tiles(conv)),
+                  unsigned(conv.groups));
+  const auto launch = [&]<int Stride, int Round>() {
+    DOPPEL_KERNEL(few_inputs_fprop_kernel<Stride, Round>)
+        .launch({grid, kThreads, plan.shared(conv)}, y, static_cast<const Bf16*>(x), static_cast<const Bf16*>(w), b,
+                conv, epilogue, plan, mirrored_weights, quads, store, stream);
+  };
+  if (conv.stride == 1)
+    plan.round == 32 ? launch.operator()<1, 32>() : launch.operator()<1, 64>();
+  else
+    plan.round == 32 ? launch.operator()<2, 32>() : launch.operator()<2, 64>();
 }
 
 }  // namespace doppel::DOPPEL_BACKEND

@@ -1,118 +1,180 @@
 // To at most 4 channels on tensor cores: fprop of a last layer. A product of x gathered with weights would have 3
-// columns where tensor cores want 8, and read each pixel of x 25 times. So first every pixel of x is multiplied with
-// all R S K weights of its channels, 75 columns for 5x5 and 3 channels, and then each output adds the products that
-// belong to it:
+// columns where tensor cores want 8, and read each pixel of x 25 times. So only the sum over filter rows and channels
+// is made of products, for each column of the filter by itself, and an output adds S of these:
 //
-//   product[i, j, r, s, k] = sum over c of x[i, j, c] w[k, r, s, c]
-//   z[p, q, k]             = b[k] + sum over r, s of product[p + r - pad_top, q + s - pad_left, r, s, k]
+//   part[p, j, (s, k)] = sum over r, c of x[p + r - pad_top, j, c] w[k, r, s, c]      15 rows of 16 for 5x5 and 3
+//   channels z[p, q, k]         = b[k] + sum over s of part[p, q + s - pad_left, (s, k)]
+//
+// A warp has 16 columns of the picture and 64 channels, goes down its rows, and keeps the weights of its channels in
+// registers. A row of x is read once, straight from memory to registers: in a product that has the pixels as columns a
+// lane's two registers are neighbouring channels of one pixel. It is multiplied with all R rows of the filter, for the
+// R rows of parts that are under way:
+//
+//   row i of x      r = 0      r = 1      ..      r = R - 1
+//   goes into    part[i]    part[i - 1]   ..   part[i - R + 1], which is complete then, and leaves through shared
+//   memory
 #include "kernels/conv2d_ends_mma.h"
 #include "kernels/conv2d_output.h"
 
 namespace doppel::DOPPEL_BACKEND {
 namespace {
 
-using Eight = Vector<Bf16, 8>;
+constexpr int kThreads = FewOutputs::kThreads, kStrip = FewOutputs::kStrip, kRows = FewOutputs::kRows;
+constexpr int kPixels = 8, kTiles = kStrip / kPixels;  // of a product
+constexpr int kMostS = 5;
 
-constexpr int kThreads = 256, kWarps = kThreads / kWarpSize;
-constexpr int kTileRows = 8, kTileColumns = 16;  // of outputs, per block
-constexpr int kPatch = 32 * kWarps;              // pixels of x under them, at most: 32 a warp
-constexpr int kColumns = 80;                     // R S K, at most
-constexpr int kChannels = 64;                    // of x at a time
-constexpr int kPitch = kChannels + kRowPadding, kEights = kPitch / 8;
-constexpr int kProductPitch = kColumns + 1;  // odd: neighbouring pixels' products lie in different banks
-constexpr int kMostFew = 4;
+// Rows of parts that meet in shared memory at a time.
+constexpr int batch_of(int r) {
+  return FewOutputs::batch(r);
+}
 
-DOPPEL_BOTH int patch_width(const Conv2d& conv) {
-  return kTileColumns + conv.s - 1;
-}
-DOPPEL_BOTH int patch_pixels(const Conv2d& conv) {
-  return (kTileRows + conv.r - 1) * patch_width(conv);
-}
+// What a lane has of a row of x: of pixels g and 8 + g of the strip channels 8 t .. and 32 + 8 t .. of its warp's.
+template <int Halves>
+struct Pixels {
+  uint4 v[kTiles][Halves];
+};
 
 // ---- kernels --------------------------------------------------------------------------------------------------------
 
-// Channels c0 .. c0 + 63 of the patch and of the weights, c is a multiple of 8:
-//   patch[pixel][channel]    weights[(r S + s) K + k][channel]
-__device__ __forceinline__ void stage(Eight* patch, Eight* weights, const Bf16* x, const Bf16* w, const Conv2d& conv,
-                                      int n, int top, int left, int c0) {
-  constexpr int kPerRow = kChannels / 8;
-  const int width = patch_width(conv), taps = conv.r * conv.s;
-  for (int i = int(threadIdx.x); i < (kPatch + kColumns) * kPerRow; i += kThreads) {
-    const int row = i / kPerRow, c = c0 + i % kPerRow * 8, column = row - kPatch;
-    Eight v{};
-    if (row < kPatch) {
-      const int h = top + row / width, q = left + row % width;
-      if (row < patch_pixels(conv) && h >= 0 && h < conv.h && q >= 0 && q < conv.w && c < conv.c)
-        v = load_vector<Eight>(x + (int64_t(n * conv.h + h) * conv.w + q) * conv.c + c);
-      store_vector(&patch[row * kEights + i % kPerRow], v);
-    } else {
-      if (column < taps * conv.k && c < conv.c)
-        v = load_vector<Eight>(w + (int64_t(column % conv.k) * taps + column / conv.k) * conv.c + c);
-      store_vector(&weights[column * kEights + i % kPerRow], v);
+// This warp's weights: for each filter row and 16 channels the [16, 16] of A whose rows are (s, k).
+template <int R, int Halves>
+__device__ __forceinline__ void load_weights(uint32_t (&a)[R][2 * Halves][4], const Bf16* w, const Conv2d& conv,
+                                             int c0) {
+#pragma unroll
+  for (int side = 0; side < 2; ++side) {
+    const int row = lane() / 4 + 8 * side, s = row / conv.k, k = row % conv.k;
+#pragma unroll
+    for (int r = 0; r < R; ++r)
+#pragma unroll
+      for (int half = 0; half < Halves; ++half) {
+        const int c = c0 + 32 * half + lane() % 4 * 8;
+        uint4 v = make_uint4(0, 0, 0, 0);
+        if (s < conv.s && c < conv.c) v = load_vector<uint4>(w + ((int64_t(k) * R + r) * conv.s + s) * conv.c + c);
+        a[r][2 * half][side] = v.x, a[r][2 * half][side + 2] = v.y;
+        a[r][2 * half + 1][side] = v.z, a[r][2 * half + 1][side + 2] = v.w;
+      }
+  }
+}
+
+// Each output of `rows` rows from p on: of every part's columns, of all chunks of channels.
+template <int R>
+__device__ __forceinline__ void add_parts(void* y, int64_t first, const float* parts, const float* b,
+                                          const Conv2d& conv, const Epilogue& epilogue, const FewOutputs& plan, int n,
+                                          int p, int rows, const FewOutputs::Segment& segment) {
+  const int row_step = kRows * plan.pitch, chunk_step = batch_of(R) * row_step;
+  const int64_t line = int64_t(conv.out_w()) * conv.k;  // the shuffle puts a row's outputs into two neighbouring ones
+#pragma unroll 1
+  for (int i = int(threadIdx.x); i < segment.outputs * conv.k; i += kThreads) {
+    const int q = i / conv.k, k = i - q * conv.k;
+    const float* from = parts + k * plan.pitch + q + segment.q - conv.pad_left - segment.j + conv.s - 1;
+    int64_t to = first + output_offset(conv, epilogue.shuffle, n, p, segment.q + q, k);
+    const float bias = b[k];
+#pragma unroll 1
+    for (int row = 0; row < rows; ++row) {
+      float z = bias;
+#pragma unroll 1
+      for (int chunk = 0; chunk < plan.chunks; ++chunk)
+#pragma unroll
+        for (int s = 0; s < kMostS; ++s)
+          if (s < conv.s) z += from[chunk * chunk_step + s * (conv.k * plan.pitch + 1)];
+      store_output(y, to, finish_output(z, epilogue), conv.out_type);
+      from += row_step;
+      to += line;
     }
   }
 }
 
-// y of 8 x 16 pixels; blockIdx: tile, group. Dynamic shared memory: patch and weights, and when they have been used,
-// product[pixel][column].
-DOPPEL_GLOBAL((kThreads), products_kernel, void* y, const Bf16* x, const Bf16* w, const float* b, Conv2d conv,
-              Epilogue epilogue) {
+// blockIdx: picture, band of rows, segment of columns; group. Dynamic shared memory:
+//   parts[chunk of channels][row of a batch][(s, k)][column]
+template <int R, int Halves>
+DOPPEL_GLOBAL((kThreads, R == 5 ? 2 : 3), few_outputs_mma_kernel, void* y, const Bf16* x, const Bf16* w, const float* b,
+              Conv2d conv, Epilogue epilogue, FewOutputs plan) {
   wait_for_earlier_kernels();
   DOPPEL_SHARED_DYNAMIC(bytes);
-  const int across = (conv.out_w() + kTileColumns - 1) / kTileColumns;
-  const int down = (conv.out_h() + kTileRows - 1) / kTileRows, block = int(blockIdx.x), n = block / (across * down);
-  const int p0 = block / across % down * kTileRows, q0 = block % across * kTileColumns;
-  const int pixels = patch_pixels(conv), width = patch_width(conv), first = 32 * warp();
+  constexpr int kBatch = batch_of(R);
+  float* const parts = reinterpret_cast<float*>(bytes);
   const int64_t group = blockIdx.y;
   x += group * conv.in_elements();
   w += group * conv.weight_stride;
   b += group * conv.bias_stride;
-  Eight* const patch = reinterpret_cast<Eight*>(bytes);
-  Eight* const weights = patch + kPatch * kEights;
+  const int block = int(blockIdx.x), n = block / (plan.segments * plan.bands);
+  const int p0 = block / plan.segments % plan.bands * plan.rows, p1 = min_of(p0 + plan.rows, conv.out_h());
+  const FewOutputs::Segment segment = plan.segment(conv, block % plan.segments);
+  const int strip = warp() % plan.strips, chunk = warp() / plan.strips, c0 = chunk * 32 * Halves;
 
-  float sums[2][kColumns / 8][4] = {};
-  for (int c0 = 0; c0 < conv.c; c0 += kChannels) {
-    stage(patch, weights, x, w, conv, n, p0 - conv.pad_top, q0 - conv.pad_left, c0);
-    __syncthreads();
-    if (first < pixels)  // else this warp has no pixel of the patch
+  // What is left and right of the segment's columns stays zero.
+  for (int i = int(threadIdx.x); i < plan.chunks * kBatch * kRows * plan.pitch; i += kThreads) parts[i] = 0;
+
+  uint32_t a[R][2 * Halves][4];
+  load_weights<R, Halves>(a, w, conv, c0);
+
+  const int column = segment.j + strip * kStrip + lane() / 4, channel = c0 + lane() % 4 * 8;
+  const int64_t line = int64_t(conv.w) * conv.c;
+  const int top = p0 - conv.pad_top, lines = p1 - p0 + R - 1;  // of x, from `top` on
+  const Bf16* from = x + (int64_t(n) * conv.h + top) * line + int64_t(column) * conv.c + channel;
+  const auto load = [&](Pixels<Halves>& to, int i) {
+    const bool some = i < lines && unsigned(top + i) < unsigned(conv.h);
 #pragma unroll
-      for (int d = 0; d < kChannels; d += 16) {
-        uint32_t rows[2][4];
+    for (int tile = 0; tile < kTiles; ++tile)
 #pragma unroll
-        for (int i = 0; i < 2; ++i) load_fragment(rows[i], patch[(first + 16 * i) * kEights + d / 8].v, kPitch);
+      for (int half = 0; half < Halves; ++half) {
+        to.v[tile][half] = make_uint4(0, 0, 0, 0);
+        if (some && column + tile * kPixels < conv.w && channel + half * 32 < conv.c)
+          to.v[tile][half] = load_vector<uint4>(from + tile * kPixels * conv.c + half * 32);
+      }
+    from += line;
+  };
+
+  float sums[R][kTiles][4] = {};
+  Pixels<Halves> pixels[2];
+  load(pixels[0], 0);
+  __syncthreads();
+  float* const mine =
+      parts + (chunk * kBatch * kRows + lane() / 4) * plan.pitch + conv.s - 1 + strip * kStrip + lane() % 4 * 2;
+  // Batches in pairs, so that it is known which of the two rows of pixels each of them uses.
+#pragma unroll 1
+  for (int base = 0; base < lines; base += 2 * kBatch) {
 #pragma unroll
-        for (int j = 0; j < kColumns / 8; j += 2) {
-          uint32_t columns[4];
-          load_fragment(columns, weights[8 * j * kEights + d / 8].v, kPitch);
+    for (int batch = 0; batch < 2; ++batch) {
+      const int start = base + batch * kBatch;
+      if (start >= lines) break;
 #pragma unroll
-          for (int i = 0; i < 2; ++i) multiply_pair(sums[i][j], sums[i][j + 1], rows[i], columns);
+      for (int u = 0; u < kBatch; ++u) {
+        const int i = start + u;
+        load(pixels[(batch * kBatch + u + 1) % 2], i + 1);
+        const Pixels<Halves>& row = pixels[(batch * kBatch + u) % 2];
+        if (i < lines) {
+#pragma unroll
+          for (int half = 0; half < Halves; ++half)
+#pragma unroll
+            for (int tile = 0; tile < kTiles; ++tile) {
+              const uint4& v = row.v[tile][half];
+              const uint32_t b0[2] = {v.x, v.y}, b1[2] = {v.z, v.w};
+#pragma unroll
+              for (int r = 0; r < R; ++r) {
+                float(&sum)[4] = sums[(u + R - r) % R][tile];
+                mma_m16n8k16_bf16(sum, a[r][2 * half], b0, sum);
+                mma_m16n8k16_bf16(sum, a[r][2 * half + 1], b1, sum);
+              }
+            }
+        }
+        // The oldest part is complete; what takes its place is that of the next row.
+#pragma unroll
+        for (int tile = 0; tile < kTiles; ++tile) {
+          float(&sum)[4] = sums[(u + 1) % R][tile];
+          float* const to = mine + u * kRows * plan.pitch + tile * kPixels;
+          store_vector(to, make_float2(sum[0], sum[1]));
+          store_vector(to + 8 * plan.pitch, make_float2(sum[2], sum[3]));
+          sum[0] = sum[1] = sum[2] = sum[3] = 0;
         }
       }
-    __syncthreads();
-  }
-
-  float* const product = reinterpret_cast<float*>(bytes);
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const int pixel = first + 8 * i + lane() / 4;
-    if (pixel >= pixels) continue;
-#pragma unroll
-    for (int j = 0; j < kColumns / 8; ++j)
-#pragma unroll
-      for (int e = 0; e < 2; ++e)
-        product[pixel * kProductPitch + 8 * j + 2 * (lane() % 4) + e] = sums[i / 2][j][i % 2 * 2 + e];
-  }
-  __syncthreads();
-
-  for (int i = int(threadIdx.x); i < kTileRows * kTileColumns * conv.k; i += kThreads) {
-    const int column = i % kTileColumns, row = i / kTileColumns % kTileRows, k = i / (kTileColumns * kTileRows);
-    if (p0 + row >= conv.out_h() || q0 + column >= conv.out_w()) continue;
-    float z = 0;
-    for (int r = 0; r < conv.r; ++r)
-      for (int s = 0; s < conv.s; ++s)
-        z += product[((row + r) * width + column + s) * kProductPitch + (r * conv.s + s) * conv.k + k];
-    store_output(y, group * conv.out_elements() + output_offset(conv, epilogue.shuffle, n, p0 + row, q0 + column, k),
-                 finish_output(z + b[k], epilogue), conv.out_type);
+      __syncthreads();
+      // Line i of x completes row p0 + i - (R - 1).
+      const int skip = start == 0 ? R - 1 : 0, done = min_of(kBatch, lines - start);
+      add_parts<R>(y, group * conv.out_elements(), parts + skip * kRows * plan.pitch, b, conv, epilogue, plan, n,
+                   p0 + start + skip - (R - 1), done - skip, segment);
+      __syncthreads();
+    }
   }
 }
 
@@ -121,19 +183,21 @@ DOPPEL_GLOBAL((kThreads), products_kernel, void* y, const Bf16* x, const Bf16* w
 // ---- launchers ------------------------------------------------------------------------------------------------------
 
 bool takes_few_outputs(const Conv2d& conv, const void* x, const void* w) {
-  return conv.type == DType::bf16 && conv.k <= kMostFew && conv.c % 8 == 0 && conv.stride == 1 &&
-         conv.r * conv.s * conv.k <= kColumns && patch_pixels(conv) <= kPatch && conv.weight_stride % 8 == 0 &&
-         is_aligned<Eight>(x) && is_aligned<Eight>(w);
+  return takes_few_outputs_mma(conv) && is_aligned<uint4>(x) && is_aligned<uint4>(w);
 }
 
 void few_outputs_fprop(void* y, const void* x, const void* w, const float* b, const Conv2d& conv,
                        const Epilogue& epilogue, Stream stream) {
-  const int64_t tiles = int64_t(blocks_for(conv.out_w(), kTileColumns)) * blocks_for(conv.out_h(), kTileRows);
-  const size_t operands = size_t(kPatch + kColumns) * kPitch * sizeof(Bf16);
-  const size_t products = size_t(patch_pixels(conv)) * kProductPitch * sizeof(float);
-  DOPPEL_KERNEL(products_kernel)
-      .launch({dim3(unsigned(tiles * conv.n), unsigned(conv.groups)), kThreads, std::max(operands, products)}, y,
-              static_cast<const Bf16*>(x), static_cast<const Bf16*>(w), b, conv, epilogue, stream);
+  const FewOutputs plan(conv, multiprocessors());
+  const auto launch = [&]<int R, int Halves>() {
+    DOPPEL_KERNEL(few_outputs_mma_kernel<R, Halves>)
+        .launch({dim3(unsigned(plan.blocks(conv)), unsigned(conv.groups)), kThreads, plan.shared(conv)}, y,
+                static_cast<const Bf16*>(x), static_cast<const Bf16*>(w), b, conv, epilogue, plan, stream);
+  };
+  const auto launch_rows = [&]<int R>() {
+    plan.halves == 1 ? launch.template operator()<R, 1>() : launch.template operator()<R, 2>();
+  };
+  conv.r == 1 ? launch_rows.operator()<1>() : conv.r == 3 ? launch_rows.operator()<3>() : launch_rows.operator()<5>();
 }
 
 }  // namespace doppel::DOPPEL_BACKEND

@@ -107,28 +107,31 @@ TEST_CASE("what the launchers of the ends and of fp32 arithmetic launch", "[roof
   const auto launched = [](const Conv2d& v, Pass pass, const KernelChoice& kernel) {
     return launches_of(v, pass, kernel).front();
   };
-  // 64 x 32 x 32 pixels in blocks of 128, 128 channels in blocks of 64; 128 + 64 rows of 80 + 8 elements.
+  // Two blocks for each of the emulator's two multiprocessors. 7 steps of 4 taps of 128 channels' 4, 16 pixels of each
+  // of 8 warps, biases, places of taps, and 19 rows of 67 pixels and 49 zeros.
   const KernelLaunch fprop = launched(first_layer(), Pass::fprop, ends);
-  CHECK(fprop.kernel == "few_inputs_fprop_kernel");
-  CHECK(fprop.blocks == 512 * 2);
-  CHECK(fprop.threads == 128);
-  CHECK(fprop.shared == 192 * 88 * 2);
-  // 1024 chunks of 64 pixels: 256 parts, of two tiles of channels.
+  CHECK(fprop.kernel == "few_inputs_fprop_kernel<2, 64>");
+  CHECK(fprop.blocks == 4);
+  CHECK(fprop.threads == 256);
+  CHECK(fprop.shared == 7 * 4 * 128 * 8 + 8 * 16 * 144 + 128 * 4 + 7 * 32 + (19 * 67 + 49) * 8);
+  // 512 rectangles of 8 x 16 pixels, four of them in a part, of two tiles of channels; dz of two rectangles and two
+  // patches of 19 rows of 36 pixels, 5472 bytes in whole lines.
   const std::vector<KernelLaunch> wgrad = launches_of(first_layer(), Pass::wgrad, ends);
   REQUIRE(wgrad.size() == 2);
-  CHECK(wgrad[0].kernel == "few_inputs_wgrad_kernel");
-  CHECK(wgrad[0].blocks == 256 * 2);
-  CHECK(wgrad[0].shared == 64 * 88 * 2);
-  // 8 x 16 outputs a block; 256 + 80 rows of 64 + 8 elements, or 240 pixels' 81 products of 4 bytes: the larger.
+  CHECK(wgrad[0].kernel == "few_inputs_wgrad_kernel<2, 4>");
+  CHECK(wgrad[0].blocks == 128 * 2);
+  CHECK(wgrad[0].shared == 2 * 128 * 144 + 2 * 5504);
+  // A picture's 64 columns are four strips of 16; one band of rows, since there are more pictures than multiprocessors.
+  // 5 rows of parts, 16 each, of 64 + 8 columns and 14 so that they differ in banks.
   const KernelLaunch out = launched(last_layer(), Pass::fprop, ends);
-  CHECK(out.kernel == "products_kernel");
-  CHECK(out.blocks == 2 * 64 * 8 * 4);
-  CHECK(out.threads == 256);
-  CHECK(out.shared == 240 * 81 * 4);
+  CHECK(out.kernel == "few_outputs_mma_kernel<5, 2>");
+  CHECK(out.blocks == 2 * 64);
+  CHECK(out.threads == 128);
+  CHECK(out.shared == 5 * 16 * 86 * 4);
   // The other two as the mirror's: from 3 channels to 64.
-  CHECK(launched(last_layer(), Pass::dgrad, ends).kernel == "few_inputs_fprop_kernel");
-  CHECK(launched(last_layer(), Pass::dgrad, ends).blocks == 2 * 64 * 64 * 64 / 128);
-  CHECK(launches_of(last_layer(), Pass::wgrad, ends).size() == 3);  // parts, their sum, and that turned over
+  CHECK(launched(last_layer(), Pass::dgrad, ends).kernel == "few_inputs_fprop_kernel<1, 64>");
+  CHECK(launched(last_layer(), Pass::dgrad, ends).blocks == 2 * 2);
+  CHECK(launches_of(last_layer(), Pass::wgrad, ends).size() == 2);  // parts and their sum
 
   Conv2d fp32 = last_layer();
   fp32.type = DType::f32;
@@ -200,12 +203,18 @@ TEST_CASE("the instructions of the ends are those of their loops", "[roofline]")
   const auto instructions = [&](const Conv2d& v, Pass pass) {
     return work_of(v, pass, ends, launches_of(v, pass, ends).front()).instructions;
   };
-  // Five filter rows of 15 elements, 40 weights of a thread, depth 80, 32 pairs.
-  CHECK(instructions(first_layer(), Pass::fprop) == Approx(5 * (50 + 8 * 15) + 40 * 41 + 5 * 67 + 32 * 60));
-  // The mirror's weights cost more, and all else is the same.
-  CHECK(instructions(last_layer(), Pass::dgrad) == Approx(5 * (50 + 8 * 15) + 40 * 73 + 5 * 67 + 32 * 60));
-  // 10.5 vectors of a thread, and one and a half outputs.
-  CHECK(instructions(last_layer(), Pass::fprop) == Approx(10.5 * 78 + 264 + 80 * 1.5 + 1.5 * (5 * 55 + 100)));
+  // 14 quads of weights of a thread; 64 rectangles, each 5 pixels of a thread and two rounds of 7 steps with 8 times 8
+  // channels, of which two halves of a row are stored.
+  CHECK(instructions(first_layer(), Pass::fprop) ==
+        Approx(300 + 14 * 62 + 64 * (90 + 5 * 53 + 2 * (80 + 7 * (19 + 8 * 2.5) + 2 * (105 + 8 * 17)))));
+  // The mirror's: half of the weights, and 512 rectangles of two pixels of a thread and one round, without activation.
+  CHECK(instructions(last_layer(), Pass::dgrad) ==
+        Approx(300 + 7 * 62 + 512 * (90 + 2 * 53 + 80 + 7 * (19 + 8 * 2.5) + 2 * (105 + 8 * 9))));
+  // Four rectangles, each three pixels of a thread and, with half of the tiles, half of the rows of a warp.
+  CHECK(instructions(first_layer(), Pass::wgrad) == Approx(900 + 4 * (185 + 3 * 48 + 4 * (14 + 4 * 6))));
+  // 68 lines with 40 products, 14 batches, and 192 outputs of a line, 6 warps' on four warps.
+  CHECK(instructions(last_layer(), Pass::fprop) ==
+        Approx(670 + 68 * (40 + 40 + 2 * 8) + 14 * (20 + 1.5 * 88) + 64 * 1.5 * (50 + 15 + 5 * 2)));
   const Prediction p = predict({"layer", Pass::dgrad, last_layer(), 1e6}, ends, *find_card("h200"), {});
   CHECK(std::string(p.bound) == "instructions");
   CHECK_THROWS_AS(work_of(first_layer(), Pass::fprop, ends, {"no such kernel", 1, 1, 0}), std::invalid_argument);

@@ -49,20 +49,21 @@ TEST_CASE("conv2d dispatch: from and to few channels", "[conv2d][emulator]") {
   CHECK(launched(last, DType::f32, Pass::fprop) == "few_outputs_kernel");
   CHECK(launched(last, DType::f32, Pass::dgrad) == "gather_kernel");
   CHECK(launched(last, DType::f32, Pass::wgrad) == "wgrad_kernel add_kernel mirror_kernel");
-  CHECK(launched(last, DType::bf16, Pass::fprop) == "products_kernel");
+  CHECK(launched(last, DType::bf16, Pass::fprop) == "few_outputs_mma_kernel");
   CHECK(launched(last, DType::bf16, Pass::dgrad) == "few_inputs_fprop_kernel");
-  CHECK(launched(last, DType::bf16, Pass::wgrad) == "few_inputs_wgrad_kernel mirror_kernel");
+  CHECK(launched(last, DType::bf16, Pass::wgrad) == "few_inputs_wgrad_kernel");
 }
 
 TEST_CASE("conv2d dispatch: to few channels, but not on tensor cores", "[conv2d][emulator]") {
   const auto fprop = [](const Conv2d& conv, int x_off = 0) { return launched(conv, DType::bf16, Pass::fprop, x_off); };
   CHECK(fprop(same_conv(16, 16, 16, 3, 5, 5, 1), 4) == "few_outputs_kernel");        // x fits no vector
   CHECK(fprop(same_conv(16, 16, 11, 3, 5, 5, 1)) == "few_outputs_kernel");           // nor do channels
-  CHECK(fprop(same_conv(16, 16, 16, 4, 5, 5, 1)) == "few_outputs_kernel");           // 100 of 80 columns
+  CHECK(fprop(same_conv(16, 16, 16, 4, 5, 5, 1)) == "few_outputs_kernel");           // 20 of 16 rows
+  CHECK(fprop(same_conv(16, 16, 264, 3, 5, 5, 1)) == "few_outputs_kernel");          // more than four warps' channels
   CHECK(fprop(same_conv(16, 16, 16, 3, 7, 3, 1)) == "gather_kernel finish_kernel");  // rows a tile lacks
   CHECK(fprop(same_conv(16, 16, 16, 3, 3, 7, 1)) == "gather_kernel finish_kernel");
   CHECK(fprop(same_conv(7, 9, 16, 3, 5, 5, 1)) == "gather_kernel finish_kernel");  // 63 pixels
-  CHECK(fprop(same_conv(8, 8, 16, 3, 5, 5, 1)) == "products_kernel");
+  CHECK(fprop(same_conv(8, 8, 16, 3, 5, 5, 1)) == "few_outputs_mma_kernel");
   CHECK(fprop(same_conv(16, 16, 4, 3, 3, 3, 1)) == "few_outputs_kernel");
   CHECK(fprop(same_conv(16, 16, 3, 3, 3, 3, 1)) == "gather_kernel");  // no fewer than there were
 }

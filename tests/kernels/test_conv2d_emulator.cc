@@ -73,6 +73,47 @@ TEST_CASE("conv2d kernels: to at most four channels", "[conv2d][emulator]") {
   check_everywhere(conv, {kLeaky}, 107);
 }
 
+TEST_CASE("conv2d kernels: from few channels, more rectangles than blocks, and sums in parts", "[conv2d][emulator]") {
+  const auto check = [](const Conv2d& conv, const std::vector<Epilogue>& epilogues, uint64_t seed) {
+    CHECK(conv2d_workspace(conv, {}, Stream{Device::emulator}).wgrad > 0);
+    check_everywhere(conv, epilogues, seed);
+  };
+  check(make_conv(2, 65, 66, 3, 16, 5, 5, 2, Padding::same), {kUp, kLeaky}, 115);
+  check(make_conv(1, 34, 50, 8, 3, 3, 3, 1, Padding::symmetric), {kPlain}, 116);  // dgrad and wgrad by the mirror
+  check(make_conv(1, 40, 33, 4, 40, 1, 1, 1, Padding::none), {kSigmoid}, 117);
+}
+
+TEST_CASE("conv2d kernels: to at most four channels, in bands of rows and segments of columns", "[conv2d][emulator]") {
+  check_everywhere(make_conv(1, 25, 70, 8, 3, 5, 5, 1, Padding::symmetric), {kSigmoid}, 120);
+  check_everywhere(make_conv(1, 8, 77, 16, 1, 3, 5, 1, Padding::none), {kPlain}, 121);
+  check_everywhere(make_conv(1, 10, 43, 136, 2, 3, 3, 1, Padding::symmetric), {kLeaky}, 122);  // chunks of channels
+  check_everywhere(make_conv(1, 9, 29, 72, 4, 1, 1, 1, Padding::none), {kUp}, 123);
+  check_everywhere(make_conv(1, 8, 10, 264, 3, 1, 1, 1, Padding::none), {kPlain}, 124);  // too many for this kernel
+}
+
+TEST_CASE("conv2d kernels: from and to few channels, what is not finite reaches the outputs that read it",
+          "[conv2d][emulator]") {
+  const auto check = [](Conv2d conv, int row, int column, int outputs) {
+    conv.type = conv.out_type = DType::bf16;
+    INFO(describe(conv, kPlain));
+    const auto check_on = [&](Stream stream) {
+      ConvRun run(conv, kPlain, 130, stream);
+      run.x.set((int64_t(row) * conv.w + column) * conv.c + conv.c - 1, double(NAN));
+      run.fprop();
+      int spoilt = 0;
+      for (int64_t i = 0; i < run.y.count(); ++i) spoilt += !std::isfinite(run.y[i]);
+      CHECK(spoilt == outputs * conv.k);
+    };
+    on_emulator(emulator::Order::forward, check_on);
+    on_card(check_on);
+  };
+  check(make_conv(1, 20, 37, 3, 8, 5, 5, 1, Padding::symmetric), 9, 20, 25);
+  check(make_conv(1, 20, 37, 3, 8, 5, 5, 1, Padding::symmetric), 0, 36, 9);
+  check(make_conv(1, 20, 37, 3, 8, 5, 5, 2, Padding::symmetric), 8, 20, 9);  // from even rows and columns 3 x 3 see it
+  check(make_conv(1, 20, 70, 16, 3, 5, 5, 1, Padding::symmetric), 9, 62, 25);
+  check(make_conv(1, 20, 37, 40, 3, 5, 5, 1, Padding::symmetric), 19, 36, 9);
+}
+
 TEST_CASE("conv2d kernels: every run and order gives the same bits", "[conv2d][emulator]") {
   const auto same_bits = [](const ConvRun& first, const ConvRun& second) {
     CHECK(first.y.same_bits(second.y));
