@@ -26,11 +26,9 @@ namespace on = ::doppel::DOPPEL_BACKEND;
 // what 32 channels are more.
 constexpr double kFewStart = 300, kWeightQuad = 62, kRectangle = 90, kPatchPixel = 37 + 16, kRoundOf = 80, kStep = 19,
                  kStepEight = 2.5, kHalfRow = 105, kEightLinear = 9, kEightLeaky = 17, kAnyStore = 330;
-// few_inputs' wgrad: an element that is gathered, and beside them a filter row.
-constexpr double kGathered = 8, kGatheredRow = 50;
-// few_inputs' wgrad: eight elements of dz; 16 pixels of a chunk, and of these each 16 of the depth; a chunk beside; one
-// sum that is stored.
-constexpr double kEightOfDz = 45, kWgradStep = 15, kWgradDepth = 8.5, kWgradChunk = 60, kWgradSum = 10;
+// few_inputs_wgrad: a block's start and end; of a rectangle, what is once, a pixel of the patch, a row of pixels, and
+// of this a pair of tiles of columns.
+constexpr double kWgradStart = 900, kWgradRectangle = 185, kWgradPixel = 48, kWgradRow = 14, kWgradPair = 6;
 // few_outputs on tensor cores: a block's start; beside the products a line of x, and 32 channels of it; beside them a
 // batch of lines; an output's place, once for a batch, and of each output, what is once, a chunk of channels and in it
 // a column of the filter.
@@ -55,14 +53,15 @@ double parts(double size, double part) {
 // DOPPEL_KERNEL names a kernel as its launcher's source does, with the template's own parameters.
 std::string compiled_name(const std::string& name, const Conv2d& conv, Pass pass) {
   const std::string type = conv.type == DType::bf16 ? "Bf16" : "float";
+  const Conv2d few = pass != Pass::fprop && few_outputs(conv) ? mirrored(conv) : conv;
+  const auto with = [](int a, int b) { return std::to_string(a) + ", " + std::to_string(b) + ">"; };
   const std::map<std::string, std::string> compiled = {
       {"gather_kernel<T, Forward>", "gather_kernel<" + type + (pass == Pass::fprop ? ", true>" : ", false>")},
       {"wgrad_kernel<T>", "wgrad_kernel<" + type + ">"},
-      {"few_inputs_fprop_kernel<Stride, Round>",
-       "few_inputs_fprop_kernel<" + std::to_string(conv.stride) + ", " +
-           std::to_string((few_outputs(conv) ? conv.c : conv.k) <= 32 ? 32 : 64) + ">"},
-      {"few_outputs_mma_kernel<R, Halves>",
-       "few_outputs_mma_kernel<" + std::to_string(conv.r) + ", " + (conv.c <= 32 ? "1>" : "2>")},
+      {"few_inputs_fprop_kernel<Stride, Round>", "few_inputs_fprop_kernel<" + with(conv.stride, FewInputs(few).round)},
+      {"few_inputs_wgrad_kernel<Stride, Pairs>",
+       "few_inputs_wgrad_kernel<" + with(conv.stride, FewInputsWgrad(few).pairs)},
+      {"few_outputs_mma_kernel<R, Halves>", "few_outputs_mma_kernel<" + with(conv.r, FewOutputs(conv, 1).halves)},
       {"few_outputs_kernel<T, R>", "few_outputs_kernel<" + type + ", " + std::to_string(conv.r) + ">"},
   };
   const auto found = compiled.find(name);
@@ -70,11 +69,6 @@ std::string compiled_name(const std::string& name, const Conv2d& conv, Pass pass
 }
 
 // ---- kernels --------------------------------------------------------------------------------------------------------
-
-// Depth of few_inputs_wgrad's products.
-double few_depth(const Conv2d& v) {
-  return parts(v.r * v.s * v.c, 16) * 16;
-}
 
 KernelWork few_inputs_fprop(const Conv2d& v, bool mirrored, const KernelLaunch& launch) {
   const FewInputs plan(v);
@@ -91,16 +85,15 @@ KernelWork few_inputs_fprop(const Conv2d& v, bool mirrored, const KernelLaunch& 
   return work;
 }
 
-KernelWork few_inputs_wgrad(const Conv2d& v, const KernelLaunch& launch) {
-  constexpr double kPixels = 64, kChannels = 64, kThreads = 128, kSums = 56;
-  const double depth = few_depth(v), channels = parts(v.k, kChannels), splits = launch.blocks / channels / v.groups;
-  const double chunks = parts(double(v.out_pixels()), kPixels) / splits;
-  KernelWork work{true, chunks * 2 * kPixels * kChannels * depth, 0, 0};
-  // Two threads share a pixel's filter rows.
-  const double chunk = v.r / 2.0 * (kGatheredRow + kGathered * v.s * v.c) +
-                       kPixels * kChannels / 8 / kThreads * kEightOfDz +
-                       kPixels / 16 * (kWgradStep + kWgradDepth * depth / 16) + kWgradChunk;
-  work.instructions = chunks * chunk + kSums * kWgradSum;
+KernelWork few_inputs_wgrad(const Conv2d& v) {
+  using Plan = FewInputsWgrad;
+  const Plan plan(v);
+  const double rectangles = parts(plan.rectangles(v), plan.splits), columns = plan.tap_groups * plan.pairs * 2 * 8.0;
+  const double rows = double(Plan::kRows) * plan.tap_groups / Plan::kRoles;  // of a warp
+  KernelWork work{true, rectangles * 2 * Plan::kPixels * Plan::kChannels * columns, 0, 0};
+  work.instructions =
+      kWgradStart + rectangles * (kWgradRectangle + parts(plan.patch.pixels(), Plan::kThreads) * kWgradPixel +
+                                  rows * (kWgradRow + kWgradPair * plan.pairs));
   return work;
 }
 
@@ -176,7 +169,7 @@ KernelWork work_of(const Conv2d& conv, Pass pass, const KernelChoice& kernel, co
   const Conv2d v = mirrored ? doppel::mirrored(conv) : conv;
   const std::string& name = launch.kernel;
   if (name.starts_with("few_inputs_fprop_kernel")) return few_inputs_fprop(v, mirrored, launch);
-  if (name == "few_inputs_wgrad_kernel") return few_inputs_wgrad(v, launch);
+  if (name.starts_with("few_inputs_wgrad_kernel")) return few_inputs_wgrad(v);
   if (name.starts_with("few_outputs_mma_kernel")) return few_outputs_mma(v);
   if (name.starts_with("few_outputs_kernel")) return few_outputs_fp32(v);
   if (name.starts_with("gather_kernel")) return simt(v, pass, kernel.splits);

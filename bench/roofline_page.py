@@ -90,7 +90,7 @@ def assumed(predictions):
         ["the instructions of a warp of the ends and of fp32 kernels",
          "lengths of loops in the machine code for sm_90, and estimates of what stands outside of them "
          "(`bench/roofline_launches.cc`); a sum may well be a third wrong"],
-        ["warps wait for nothing but each other's instructions", "too kind to kernels that gather: their loads are not ahead"],
+        ["warps wait for nothing but each other's instructions", "too kind to the fp32 kernels and to `few_inputs_fprop`, whose loads are hardly ahead"],
         ["each input comes from memory once, each output goes there; partial results of split sums are written and read",
          "they may stay in the L2 cache: then the memory column is too large"],
     ])  # fmt: skip

@@ -45,7 +45,9 @@ EXPECTATIONS = [
     (r"^conv2d_wgmma", "loop.DEPBAR", 1, 1),  # one wait a step: more is ptxas putting products one after the other
     (r"^conv2d_wgmma_(fprop|dgrad)", "STG.128", 1, None),
     (r"^conv2d_ends_few", "HMMA.16816", 2, None),
-    (r"^conv2d_ends_few", "LDSM", 2, None),
+    (r"^conv2d_ends_few_inputs_wgrad", "LDSM", 2, None),
+    (r"^conv2d_ends_few_inputs: ", "STG.128", 1, None),  # bf16 results leave in whole units
+    (r"^conv2d_ends_few_outputs", "LDG.128", 4, None),  # fragments come straight from memory
     (r"^conv2d_simt", "FFMA", 128, None),  # 8 x 8 sums a thread, 2 of the depth unrolled
     (r"^conv2d_epilogue: .*, Bf16>", "STG.64", 1, None),  # four bf16 a thread
     (r"^conv2d_splits: add_kernel<4>", "LDG.128", 2, None),

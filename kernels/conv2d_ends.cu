@@ -151,9 +151,6 @@ void launch_few_outputs(void* y, const void* x, const void* w, const float* b, c
 bool few_inputs(const Conv2d& conv) {
   return conv.k > kMostFew && takes_few_inputs(conv);
 }
-size_t mirror_wgrad_workspace(const Conv2d& m) {
-  return takes_few_inputs(m) ? few_inputs_wgrad_workspace(m) : simt_wgrad_workspace(m);
-}
 
 }  // namespace
 
@@ -170,8 +167,8 @@ bool takes_ends_wgrad(const Conv2d& conv) {
 
 ConvWorkspace ends_workspace(const Conv2d& conv, const Epilogue&) {
   ConvWorkspace bytes;
-  bytes.wgrad = few_outputs(conv) ? mirror_bytes(conv) + mirror_wgrad_workspace(mirrored(conv))
-                                  : few_inputs_wgrad_workspace(conv);
+  const Conv2d m = few_outputs(conv) ? mirrored(conv) : conv;
+  bytes.wgrad = takes_few_inputs(m) ? few_inputs_wgrad_workspace(m) : mirror_bytes(conv) + simt_wgrad_workspace(m);
   return bytes;
 }
 
@@ -201,18 +198,14 @@ void ends_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, voi
 }
 
 void ends_wgrad(float* dw, const void* x, const void* dz, const Conv2d& conv, void* workspace, Stream stream) {
-  if (few_inputs(conv)) {
-    few_inputs_wgrad(dw, x, dz, conv, workspace, stream);
-    return;
-  }
-  Conv2d m = mirrored(conv);
+  const bool mirror = few_outputs(conv);
+  Conv2d m = mirror ? mirrored(conv) : conv;
+  if (takes_few_inputs(m)) return few_inputs_wgrad(dw, mirror ? dz : x, mirror ? x : dz, m, mirror, workspace, stream);
   m.weight_stride = conv.weights();  // the mirrors of the groups follow each other
-  float* const mirror = static_cast<float*>(workspace);
-  void* const rest = static_cast<char*>(workspace) + mirror_bytes(conv);
-  const auto wgrad = takes_few_inputs(m) ? few_inputs_wgrad : simt_wgrad;
-  wgrad(mirror, dz, x, m, rest, stream);
+  float* const turned = static_cast<float*>(workspace);
+  simt_wgrad(turned, dz, x, m, static_cast<char*>(workspace) + mirror_bytes(conv), stream);
   DOPPEL_KERNEL(mirror_kernel)
-      .launch({dim3(blocks_for(conv.weights(), kMirrorThreads), unsigned(conv.groups)), kMirrorThreads}, dw, mirror,
+      .launch({dim3(blocks_for(conv.weights(), kMirrorThreads), unsigned(conv.groups)), kMirrorThreads}, dw, turned,
               conv, stream);
 }
 

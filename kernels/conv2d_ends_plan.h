@@ -11,6 +11,10 @@ namespace doppel {
 constexpr int kMostFew = 4;                // channels of an end
 constexpr size_t kEndsShared = 99 * 1024;  // bytes that a block has on every architecture
 
+DOPPEL_BOTH inline int min_of(int a, int b) {
+  return a < b ? a : b;
+}
+
 // The convolution whose wgrad is that of `v` with x and dz in each other's place, and whose fprop is the dgrad of `v`.
 // For stride 1, with r' = R - 1 - r and pad' = R - 1 - pad,
 //   dw[k, r, s, c] = sum over pixels (i, j) of x of  x[i, j, c] dz[i + r' - pad_top', j + s' - pad_left', k]
@@ -95,18 +99,58 @@ struct FewInputs {
     return std::min(rectangles(v), std::max(1, 2 * multiprocessors / (channel_tiles(v) * v.groups)));
   }
 };
+// ---- wgrad from at most 4 channels ----------------------------------------------------------------------------------
+
+// A block of 8 warps takes 64 output channels and a range of the rectangles of 8 x 16 output pixels; a row of one is a
+// step of 16. Columns of the products come in tiles of 8, two neighbouring taps of 4 channels. Two warps have 32
+// channels each, and four the tiles: where these are few, two or all of the four have the same ones, of other rows.
+struct FewInputsWgrad {
+  static constexpr int kThreads = 256, kRows = 8, kColumns = 16, kPixels = kRows * kColumns;
+  static constexpr int kChannels = 64, kRoles = 4, kMostTiles = kRoles * 8;
+  static constexpr int kDzPitch = kChannels * 2 + 16, kDzBytes = kPixels * kDzPitch;  // a pixel; a rectangle
+  static constexpr int kMostSplits = 128, kMostBlocks = 256, kLeastRectangles = 4;
+
+  Patch patch;
+  int tap_pairs, tiles;  // of a filter row; in all
+  int tap_groups;        // of warps with tiles of their own: 1, 2 or 4
+  int pairs;             // of tiles, of a warp: 1, 3 or 4
+  int copy_bytes;        // from a pixel to itself in the copy that is shifted (stride 1)
+  int patch_bytes;       // with that copy
+  int across, down, splits;
+
+  explicit FewInputsWgrad(const Conv2d& v)
+      : tap_pairs((v.s + 1) / 2),
+        tiles(v.r * tap_pairs),
+        tap_groups(tiles <= 8    ? 1
+                   : tiles <= 16 ? 2
+                                 : 4),
+        pairs(tiles <= 2   ? 1
+              : tiles <= 6 ? 3
+                           : 4),
+        across((v.out_w() + kColumns - 1) / kColumns),
+        down((v.out_h() + kRows - 1) / kRows) {
+    const int width = (kColumns - 1) * v.stride + v.s + 1;
+    patch = patch_of((kRows - 1) * v.stride + v.r, width, (width + 1) / 2 * 2);
+    // The copy begins in the other half of a line of banks: ldmatrix reads four rows of each.
+    copy_bytes = v.stride == 1 ? (patch.rows * patch.pitch * 8 + 63) / 128 * 128 + 64 : 0;
+    patch_bytes = (copy_bytes + patch.rows * patch.pitch * 8 + 127) / 128 * 128;
+    const int channel_tiles = (v.k + kChannels - 1) / kChannels;
+    splits = std::max(1, std::min({kMostSplits, kMostBlocks / channel_tiles, rectangles(v) / kLeastRectangles}));
+  }
+  DOPPEL_BOTH int rectangles(const Conv2d& v) const { return v.n * across * down; }
+  size_t shared() const { return 2 * size_t(kDzBytes) + 2 * size_t(patch_bytes); }
+};
+
 // Whether one pixel's taps fit the kernels from few channels.
 inline bool takes_few_inputs(const Conv2d& v) {
-  if (v.type != DType::bf16 || v.c > kMostFew) return false;
-  const FewInputs plan(v);
-  return v.r * v.s * v.c <= 112 && plan.shared(v) <= kEndsShared && patch_fits(plan.patch);
+  if (v.type != DType::bf16 || v.c > kMostFew || v.r * ((v.s + 1) / 2) > FewInputsWgrad::kMostTiles) return false;
+  const FewInputs fprop(v);
+  const FewInputsWgrad wgrad(v);
+  return fprop.shared(v) <= kEndsShared && patch_fits(fprop.patch) && wgrad.shared() <= kEndsShared &&
+         patch_fits(wgrad.patch);
 }
 
 // ---- fprop to at most 4 channels ------------------------------------------------------------------------------------
-
-DOPPEL_BOTH inline int min_of(int a, int b) {
-  return a < b ? a : b;
-}
 
 // A warp has a strip of 16 columns of x and a chunk of up to 64 channels; a block of 4 warps as many strips as chunks
 // leave, and a band of output rows.

@@ -112,12 +112,13 @@ TEST_CASE("what the launchers of the ends and of fp32 arithmetic launch", "[roof
   CHECK(fprop.blocks == 4);
   CHECK(fprop.threads == 256);
   CHECK(fprop.shared == 7 * 4 * 128 * 8 + 8 * 16 * 144 + 128 * 4 + 7 * 32 + (19 * 67 + 49) * 8);
-  // 1024 chunks of 64 pixels: 256 parts, of two tiles of channels.
+  // 512 rectangles of 8 x 16 pixels, four of them in a part, of two tiles of channels; dz of two rectangles and two
+  // patches of 19 rows of 36 pixels, 5472 bytes in whole lines.
   const std::vector<KernelLaunch> wgrad = launches_of(first_layer(), Pass::wgrad, ends);
   REQUIRE(wgrad.size() == 2);
-  CHECK(wgrad[0].kernel == "few_inputs_wgrad_kernel");
-  CHECK(wgrad[0].blocks == 256 * 2);
-  CHECK(wgrad[0].shared == 64 * 88 * 2);
+  CHECK(wgrad[0].kernel == "few_inputs_wgrad_kernel<2, 4>");
+  CHECK(wgrad[0].blocks == 128 * 2);
+  CHECK(wgrad[0].shared == 2 * 128 * 144 + 2 * 5504);
   // A picture's 64 columns are four strips of 16; one band of rows, since there are more pictures than multiprocessors.
   // 5 rows of parts, 16 each, of 64 + 8 columns and 14 so that they differ in banks.
   const KernelLaunch out = launched(last_layer(), Pass::fprop, ends);
@@ -128,7 +129,7 @@ TEST_CASE("what the launchers of the ends and of fp32 arithmetic launch", "[roof
   // The other two as the mirror's: from 3 channels to 64.
   CHECK(launched(last_layer(), Pass::dgrad, ends).kernel == "few_inputs_fprop_kernel<1, 64>");
   CHECK(launched(last_layer(), Pass::dgrad, ends).blocks == 2 * 2);
-  CHECK(launches_of(last_layer(), Pass::wgrad, ends).size() == 3);  // parts, their sum, and that turned over
+  CHECK(launches_of(last_layer(), Pass::wgrad, ends).size() == 2);  // parts and their sum
 
   Conv2d fp32 = last_layer();
   fp32.type = DType::f32;
@@ -207,6 +208,8 @@ TEST_CASE("the instructions of the ends are those of their loops", "[roofline]")
   // The mirror's: half of the weights, and 512 rectangles of two pixels of a thread and one round, without activation.
   CHECK(instructions(last_layer(), Pass::dgrad) ==
         Approx(300 + 7 * 62 + 512 * (90 + 2 * 53 + 80 + 7 * (19 + 8 * 2.5) + 2 * (105 + 8 * 9))));
+  // Four rectangles, each three pixels of a thread and, with half of the tiles, half of the rows of a warp.
+  CHECK(instructions(first_layer(), Pass::wgrad) == Approx(900 + 4 * (185 + 3 * 48 + 4 * (14 + 4 * 6))));
   // 68 lines with 40 products, 14 batches, and 192 outputs of a line, 6 warps' on four warps.
   CHECK(instructions(last_layer(), Pass::fprop) ==
         Approx(670 + 68 * (40 + 40 + 2 * 8) + 14 * (20 + 1.5 * 88) + 64 * 1.5 * (50 + 15 + 5 * 2)));

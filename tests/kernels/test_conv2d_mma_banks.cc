@@ -46,3 +46,23 @@ TEST_CASE("conv2d from few channels: no two lanes read different words of a bank
         }
       }
 }
+
+// ldmatrix reads 16 bytes of each of 8 pixels: channels of dz, and two taps of x.
+TEST_CASE("conv2d from few channels, wgrad: no two of 8 rows lie in the same banks", "[conv2d][mma]") {
+  const auto check_rows = [](auto place) {
+    unsigned seen = 0;
+    for (int i = 0; i < 8; ++i) {
+      CHECK(place(i) % 16 == 0);
+      seen |= 1u << (place(i) / 16 % 8);
+    }
+    CHECK(seen == 0xFFu);
+  };
+  check_rows([](int i) { return i * doppel::FewInputsWgrad::kDzPitch; });
+  for (const int filter : {1, 3, 5, 7}) {
+    const doppel::Conv2d conv{
+        1, 64, 64, 3, 64, filter, filter, 1, 0, 0, 0, 0, doppel::DType::bf16, doppel::DType::bf16};
+    const doppel::FewInputsWgrad plan(conv);
+    check_rows([&](int i) { return i % 2 * plan.copy_bytes + i / 2 * 16; });
+    CHECK(plan.copy_bytes >= plan.patch.rows * plan.patch.pitch * 8);
+  }
+}
