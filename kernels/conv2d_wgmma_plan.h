@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/conv2d_mma_plan.h"
+#include "kernels/conv2d_shares.h"
 
 namespace doppel {
 
@@ -19,12 +20,26 @@ inline int wgmma_columns(KernelKind kernel) {
   return kernel == KernelKind::wgmma_128x256 ? 256 : 128;
 }
 
-// All tiles, in parts worth a thought: none of fewer than 4 steps, and no more than fill a large card twice.
-inline std::vector<KernelChoice> wgmma_choices(const Conv2d& v, Pass pass) {
+// The tiles of a wgrad, whose columns are filled up to 64 channels a tap, and the steps of each.
+inline int64_t wgmma_wgrad_tiles(const Conv2d& v, KernelKind kernel) {
+  const int64_t rows = wgmma_rows(kernel), units = int64_t(v.r) * v.s * ((v.c + 63) / 64);
+  const int64_t of_tile = wgmma_columns(kernel) / 64;
+  return (v.k + rows - 1) / rows * ((units + of_tile - 1) / of_tile) * v.groups;
+}
+inline int wgmma_wgrad_steps(const Conv2d& v) {
+  return int((v.out_pixels() + kWgmmaStep - 1) / kWgmmaStep);
+}
+inline Shares wgmma_shares(const Conv2d& v, const KernelChoice& choice) {
+  return shares_of(wgmma_wgrad_tiles(v, choice.kernel), wgmma_wgrad_steps(v), choice.shares);
+}
+
+// All tiles, in parts worth a thought: none of fewer than 4 steps, and no more than fill a large card twice;
+// a wgrad also in as many equal shares as the device has multiprocessors, where that cuts a tile.
+inline std::vector<KernelChoice> wgmma_choices(const Conv2d& v, Pass pass, int multiprocessors) {
   constexpr int64_t kLeastSteps = 4, kBlocks = 2 * 132;
   const MmaProduct p = mma_product(v, pass);
   std::vector<KernelChoice> all;
-  for (const KernelKind kernel : {KernelKind::wgmma_128x256, KernelKind::wgmma_256x128, KernelKind::wgmma_128x128})
+  for (const KernelKind kernel : {KernelKind::wgmma_128x256, KernelKind::wgmma_256x128, KernelKind::wgmma_128x128}) {
     for (const int splits : kMmaSplits) {
       const int64_t rows = wgmma_rows(kernel), columns = wgmma_columns(kernel);
       const int64_t tiles = (p.m + rows - 1) / rows * ((p.n + columns - 1) / columns) * p.products;
@@ -32,6 +47,12 @@ inline std::vector<KernelChoice> wgmma_choices(const Conv2d& v, Pass pass) {
       if (splits > 1 && (steps < splits * kLeastSteps || tiles * splits > kBlocks)) break;
       all.push_back({kernel, splits});
     }
+    if (pass != Pass::wgrad || multiprocessors > kMostSplits ||
+        !shares_fit(wgmma_wgrad_tiles(v, kernel), wgmma_wgrad_steps(v), multiprocessors))
+      continue;
+    const KernelChoice dealt{kernel, 1, 0, multiprocessors};
+    if (const Shares s = wgmma_shares(v, dealt); s.count > s.cut) all.push_back(dealt);
+  }
   return all;
 }
 

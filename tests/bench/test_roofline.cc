@@ -6,6 +6,7 @@
 #include "bench/roofline.h"
 #include "bench/roofline_launches.h"
 #include "kernels/conv2d_wgmma_plan.h"
+#include "kernels/emulator/emulator.h"
 #include "nn/training_step.h"
 
 namespace doppel::bench {
@@ -89,6 +90,31 @@ TEST_CASE("a prediction's arithmetic, at numbers worked out by hand", "[roofline
   CHECK(split.cache_bytes == Approx(p.cache_bytes));
   CHECK(split.bytes - p.bytes == Approx(2 * 2 * 4.0 * 12800 * 1024));
   CHECK(split.seconds > p.seconds);
+}
+
+TEST_CASE("a prediction of equal shares, at numbers worked out by hand", "[roofline]") {
+  const Card card{"made up", 90, 10, 250e12, 200e12, 2e12, 4e12, 20e12};
+  // 12800 pixels are 200 steps of 64. Two times 4 tiles of 128 x 256: 8 for 10 blocks, so none is whole, and each block
+  // has 160 steps. The 9 boundaries cut a tile each but one, that at 800, and none of the tiles is left.
+  const Conv2d conv{50, 16, 16, 256, 256, 1, 1, 1, 0, 0, 0, 0, DType::bf16, DType::bf16};
+  Conv2d two = conv;
+  two.c = 1024;
+  const LayerPass pass{"layer", Pass::wgrad, two, 1e6};
+  const Prediction p = predict(pass, {KernelKind::wgmma_128x256, 1, 0, 10}, card, {});
+  const double tile = 2.0 * 128 * 256;
+  CHECK(p.blocks == 10);
+  CHECK(p.waves == 1);
+  CHECK(p.products == Approx(tile * (160 * 64 + 2 * 4 * 32) / (200e12 / 10)));
+  CHECK(p.cache_bytes == Approx(8 * 12800.0 * (128 + 256) * 2));
+  CHECK(p.memory == Approx((1e6 + 16 * 128 * 256 * 4) / 2e12));
+  CHECK(p.bytes == Approx(1e6 + 2 * 16 * 128 * 256 * 4));
+  const double behind = (16 + 8) * 128 * 256 * 4 / 2e12 + kLaunch;
+  CHECK(p.seconds == Approx(std::max({p.products, p.cache, p.memory}) + kLaunch + behind));
+  // 4 blocks have two rounds of whole tiles, and nothing to add.
+  const Prediction whole = predict(pass, {KernelKind::wgmma_128x256, 1, 0, 4}, card, {});
+  CHECK(whole.blocks == 4);
+  CHECK(whole.bytes == Approx(1e6));
+  CHECK(whole.products == Approx(tile * (2 * 12800 + 2 * 4 * 32) / (200e12 / 10)));
 }
 
 // 64 pictures of 64 x 64 pixels, 3 channels to 128, 5x5 / 2: a first layer. The last one: 64 channels to 3, 5x5.
@@ -232,6 +258,12 @@ TEST_CASE("the kernels of a card are its architecture's", "[roofline]") {
   CHECK(wgmma_tiles("h200") == 3);
   CHECK(wgmma_tiles("a100") == 0);
   CHECK(wgmma_tiles("rtx4090") == 0);
+  // And as many equal shares as it has multiprocessors.
+  int shares = 0;
+  for (const Prediction& p : predictions({"layer", Pass::wgrad, conv, 1e6}, *find_card("h200"), {}))
+    shares = std::max(shares, p.kernel.shares);
+  CHECK(shares == 132);
+  CHECK(emulator::options().multiprocessors != 132);
   CHECK(find_card("abacus") == nullptr);
 }
 
