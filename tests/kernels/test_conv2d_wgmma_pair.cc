@@ -82,6 +82,19 @@ TEST_CASE("conv2d by pairs: what is not finite stays in its group", "[conv2d][gr
   on_hopper(check);
 }
 
+TEST_CASE("conv2d by pairs: a weight gradient in equal shares", "[conv2d][cluster][emulator]") {
+  // 264 filters: two pairs of tiles down, of which the second has one with rows; 9 units of channels: three across. So
+  // five shares of six sums of 5 steps, of which the first are whole; and eleven, each a part.
+  Conv2d conv = in_bf16(make_conv(1, 17, 19, 72, 264, 3, 1, 1, Padding::symmetric));
+  conv.kernels.fprop = conv.kernels.dgrad = kPair;
+  for (const int shares : {5, 11}) {
+    conv.kernels.wgrad = {kPair.kernel, 1, 0, shares};
+    const auto check = [&](Stream stream) { check_launchers(conv, kPlain, 70, true, stream); };
+    on_emulated_hopper(emulator::Order::shuffled, check);
+    on_hopper(check);
+  }
+}
+
 TEST_CASE("conv2d by pairs: several tiles for each pair of a card's multiprocessors", "[conv2d][cluster]") {
   // As for blocks that are alone: 142 pairs of tiles of pixels for the 66 of an H200.
   on_hopper([&](Stream stream) {
@@ -109,6 +122,11 @@ TEST_CASE("conv2d by pairs: where they are offered", "[conv2d][cluster][emulator
   without.set("wgmma");
   CHECK(pairs(conv, Pass::fprop) == 0);
   without.set("");
+  // encoder.conv2 of `original`: 50 pairs of tiles, dealt to 66 pairs of multiprocessors.
+  emulator::options().multiprocessors = 132;
+  const Conv2d conv2 = in_bf16(make_conv(128, 16, 16, 256, 512, 5, 5, 2, Padding::same));
+  const std::vector<KernelChoice> all = conv2d_choices(conv2, Pass::wgrad, stream);
+  CHECK(std::count(all.begin(), all.end(), KernelChoice{kPair.kernel, 1, 0, 66}) == 1);
   // A second block would have no rows: 128 filters, 121 pixels.
   const Conv2d small = in_bf16(make_conv(1, 11, 11, 128, 128, 3, 3, 1, Padding::same));
   for (const Pass pass : {Pass::fprop, Pass::dgrad, Pass::wgrad}) CHECK(pairs(small, pass) == 0);
