@@ -99,7 +99,7 @@ std::string shape_of(const Conv2d& v) {
 }
 
 void print_rows(const Step& step) {
-  std::printf("%-20s %-5s %-15s %7s %4s %6s %4s %-9s %5s %5s %8s %8s %8s %7s %8s %8s %6s  %-12s %s\n", "layer", "pass",
+  std::printf("%-20s %-5s %-21s %7s %4s %6s %4s %-9s %5s %5s %8s %8s %8s %7s %8s %8s %6s  %-12s %s\n", "layer", "pass",
               "kernel", "blocks", "regs", "KB", "/SM", "limit", "waves", "full", "GFLOP", "MB", "cache MB", "FLOP/B",
               "floor us", "us", "floor%", "bound", "shape");
   for (const auto& [pass, p] : step.rows) {
@@ -108,7 +108,7 @@ void print_rows(const Step& step) {
     std::snprintf(tiles, sizeof tiles, "%7lld %4s %6.1f %4d %-9s %5d %4.0f%%", static_cast<long long>(p.blocks),
                   registers, p.shared / 1024.0, p.resident.blocks, p.resident.limit, p.waves, 100 * p.wave_efficiency);
     if (p.cache_bytes > 0) std::snprintf(cache, sizeof cache, "%.1f", p.cache_bytes * 1e-6);
-    std::printf("%-20s %-5s %-15s %s %8.2f %8.1f %8s %7.0f %8.1f %8.1f %5.0f%%  %-12s %s\n", pass.layer.c_str(),
+    std::printf("%-20s %-5s %-21s %s %8.2f %8.1f %8s %7.0f %8.1f %8.1f %5.0f%%  %-12s %s\n", pass.layer.c_str(),
                 name_of(pass.pass), to_string(p.kernel).c_str(), tiles, p.flops * 1e-9, p.bytes * 1e-6, cache,
                 p.flops / p.bytes, p.floor * 1e6, p.seconds * 1e6, 100 * p.floor / p.seconds, p.bound,
                 shape_of(pass.conv).c_str());

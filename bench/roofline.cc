@@ -59,7 +59,26 @@ struct Load {
   double instructions = 0, cache_bytes = 0;  // of a warp; of a block
   double partials = 0;                       // bytes of partial results in memory
   int kernels_behind = 0;                    // that make the result of them
+  double results = 0;                        // bytes of it
 };
+
+// Of a block that goes through whole rounds and the longest share (kernels/conv2d_shares.h).
+void deal(Load& load, const Conv2d& conv, const KernelChoice& kernel, const KernelTile& tile) {
+  const Shares s = wgmma_shares(conv, kernel);
+  const double of_block = double(tile.m) * tile.n, results = tile.cluster * of_block, step = of_block * 2 * tile.step;
+  int longest = 0, cut = 0, parts = 0;
+  for (int i = 0; i < s.count; ++i) longest = std::max(longest, s.begin(i + 1) - s.begin(i));
+  for (int i = 0; i < s.cut; ++i)
+    if (const int of_tile = s.last_slot(i) - s.first_slot(i) + 1; of_tile > 1) ++cut, parts += of_tile;
+  const int rounds = s.whole / s.blocks;
+  load.blocks = int64_t(tile.cluster) * s.blocks;
+  load.flops = step * (double(rounds) * s.steps + longest);
+  load.start_flops *= rounds + (s.cut > 0 ? 2 : 0);  // mostly two tiles' parts
+  load.cache_bytes *= double(s.whole + s.cut) / s.blocks;
+  load.partials = 4 * results * parts;
+  load.results = 4 * results * cut;
+  load.kernels_behind = 1;
+}
 
 Load tiled(const LayerPass& pass, const KernelChoice& kernel, const KernelTile& tile, const Card& card,
            const ResourceTable& resources) {
@@ -79,8 +98,10 @@ Load tiled(const LayerPass& pass, const KernelChoice& kernel, const KernelTile& 
   load.cache_bytes = depth * (tile.m + double(tile.n) / tile.cluster) * double(size_of(pass.conv.type));
   if (kernel.splits > 1) {
     load.partials = 4.0 * kernel.splits * result_elements(pass);
+    load.results = 4 * result_elements(pass);
     load.kernels_behind = 1;
   }
+  if (kernel.shares > 0) deal(load, pass.conv, kernel, tile);
   return load;
 }
 
@@ -100,6 +121,7 @@ Load listed(const LayerPass& pass, const KernelChoice& kernel, const Card& card,
   load.instructions = work.instructions;
   load.cache_bytes = work.cache_bytes;
   load.kernels_behind = int(launches.size()) - 1;
+  load.results = 4 * result_elements(pass);
   if (load.kernels_behind > 0) {
     Conv2d conv = pass.conv;
     conv.kernels[pass.pass] = kernel;
@@ -233,8 +255,7 @@ Prediction predict(const LayerPass& pass, const KernelChoice& kernel, const Card
                                     : "instructions";
   p.seconds += kLaunch;
   // The kernels behind the first read its partial results again and write the result.
-  if (load.partials > 0)
-    p.seconds += (load.partials + 4 * result_elements(pass)) / card.bytes + kLaunch * load.kernels_behind;
+  if (load.partials > 0) p.seconds += (load.partials + load.results) / card.bytes + kLaunch * load.kernels_behind;
   p.bytes += 2 * load.partials;
   return p;
 }

@@ -53,6 +53,7 @@ EXPECTATIONS = [
     (r"^conv2d_simt", "FFMA", 128, None),  # 8 x 8 sums a thread, 2 of the depth unrolled
     (r"^conv2d_epilogue: .*, Bf16>", "STG.64", 1, None),  # four bf16 a thread
     (r"^conv2d_splits: add_kernel<4>", "LDG.128", 2, None),
+    (r"^conv2d_shares: add_kernel", "LDG.128", 2, None),
 ]
 
 # ---- machine code ---------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@
 #include "kernels/conv2d_mma_plan.h"
 #include "kernels/conv2d_simt.h"
 #include "kernels/conv2d_wgmma.h"
+#include "kernels/device/launch.h"
 #include "kernels/device/launch_limits.h"
 #include "kernels/left_out.h"
 
@@ -28,7 +29,7 @@ enum class Family { ends, mma, wgmma, simt };
 // blocks that run together.
 std::vector<KernelChoice> offered_wgmma(const Conv2d& conv, Pass pass) {
   if (left_out("wgmma") || !has_wgmma() || !takes_wgmma(conv)) return {};
-  std::vector<KernelChoice> choices = wgmma_choices(conv, pass);
+  std::vector<KernelChoice> choices = wgmma_choices(conv, pass, multiprocessors());
   if (left_out("clusters"))
     std::erase_if(choices, [](const KernelChoice& choice) { return wgmma_cluster(choice.kernel) > 1; });
   return choices;
@@ -42,7 +43,7 @@ bool takes_ends(const Conv2d& conv, Pass pass) {
 
 // Whose kernel runs a pass: the chosen one's, or the most special one's that takes the shape.
 Family family_of(const Conv2d& conv, Pass pass) {
-  const auto& [kernel, splits, algorithm] = conv.kernels[pass];
+  const auto& [kernel, splits, algorithm, shares] = conv.kernels[pass];
   if (kernel == KernelKind::by_model)
     return takes_ends(conv, pass) ? Family::ends : takes_mma(conv) ? Family::mma : Family::simt;
   const bool takes = is_mma(kernel)               ? takes_mma(conv)
@@ -52,6 +53,9 @@ Family family_of(const Conv2d& conv, Pass pass) {
   if (!takes || splits < 1 || splits > kMostSplits)
     throw std::invalid_argument(std::string("conv2d: ") + name_of(kernel) + " in " + std::to_string(splits) +
                                 " parts does not take this shape on this device");
+  if (shares != 0 && (!is_wgmma(kernel) || pass != Pass::wgrad || splits != 1 || shares < 0 || shares > kMostSplits))
+    throw std::invalid_argument(std::string("conv2d: no ") + name_of(pass) + " by " + name_of(kernel) + " in " +
+                                std::to_string(splits) + " parts and " + std::to_string(shares) + " equal shares");
   if (kernel == KernelKind::simt && !simt_fits_grid(conv, pass))
     throw std::invalid_argument("conv2d: simt in " + std::to_string(splits) + " parts of " +
                                 std::to_string(conv.groups) + " groups needs more than " +

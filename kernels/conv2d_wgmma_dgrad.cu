@@ -131,7 +131,7 @@ size_t wgmma_dgrad_workspace(const Conv2d& conv) {
 
 void wgmma_dgrad(void* dx, const void* dz, const void* w, const Conv2d& conv, void* workspace, Stream stream) {
   require_units(dx, dz, w, conv);
-  const auto [kernel, splits, algorithm] = conv.kernels.dgrad;
+  const auto [kernel, splits, algorithm, shares] = conv.kernels.dgrad;
   const ConvShape v = shape_of(conv);
   float* const partial = splits > 1 ? static_cast<float*>(workspace) : nullptr;
   Tiled filters = filters_of(conv, w, 64);  // of as many output channels as a step has, one block of input channels

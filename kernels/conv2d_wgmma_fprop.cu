@@ -94,7 +94,7 @@ size_t wgmma_fprop_workspace(const Conv2d& conv, const Epilogue& epilogue) {
 void wgmma_fprop(void* y, void* saved, const void* x, const void* w, const float* b, const Conv2d& conv,
                  const Epilogue& epilogue, void* workspace, Stream stream) {
   require_units(y, x, w, conv);
-  const auto [kernel, splits, algorithm] = conv.kernels.fprop;
+  const auto [kernel, splits, algorithm, shares] = conv.kernels.fprop;
   const ConvShape v = shape_of(conv);
   float* const partial = by_partials(conv, epilogue) ? static_cast<float*>(workspace) : nullptr;
   const float slope = epilogue.activation == Activation::leaky_relu ? epilogue.slope : 1.0f;

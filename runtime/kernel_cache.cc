@@ -32,6 +32,7 @@ bool is_library(const std::string& kernel) {
 std::string to_string(const KernelChoice& choice) {
   const std::string kernel = name_of(choice.kernel);
   if (choice.kernel == KernelKind::vendor) return kernel + ":" + std::to_string(choice.algorithm);
+  if (choice.shares > 0) return kernel + ":" + std::to_string(choice.shares);
   return kernel + "/" + std::to_string(choice.splits);
 }
 

@@ -6,6 +6,7 @@
 #include "bench/roofline.h"
 #include "bench/roofline_launches.h"
 #include "kernels/conv2d_wgmma_plan.h"
+#include "kernels/emulator/emulator.h"
 #include "nn/training_step.h"
 
 namespace doppel::bench {
@@ -89,6 +90,52 @@ TEST_CASE("a prediction's arithmetic, at numbers worked out by hand", "[roofline
   CHECK(split.cache_bytes == Approx(p.cache_bytes));
   CHECK(split.bytes - p.bytes == Approx(2 * 2 * 4.0 * 12800 * 1024));
   CHECK(split.seconds > p.seconds);
+}
+
+TEST_CASE("a prediction of equal shares, at numbers worked out by hand", "[roofline]") {
+  const Card card{"made up", 90, 10, 250e12, 200e12, 2e12, 4e12, 20e12};
+  // 12800 pixels are 200 steps of 64. Two times 4 tiles of 128 x 256: 8 for 10 blocks, so none is whole, and each block
+  // has 160 steps. The 9 boundaries cut a tile each but one, that at 800, and none of the tiles is left.
+  const Conv2d conv{50, 16, 16, 256, 256, 1, 1, 1, 0, 0, 0, 0, DType::bf16, DType::bf16};
+  Conv2d two = conv;
+  two.c = 1024;
+  const LayerPass pass{"layer", Pass::wgrad, two, 1e6};
+  const Prediction p = predict(pass, {KernelKind::wgmma_128x256, 1, 0, 10}, card, {});
+  const double tile = 2.0 * 128 * 256;
+  CHECK(p.blocks == 10);
+  CHECK(p.waves == 1);
+  CHECK(p.products == Approx(tile * (160 * 64 + 2 * 4 * 32) / (200e12 / 10)));
+  CHECK(p.cache_bytes == Approx(8 * 12800.0 * (128 + 256) * 2));
+  CHECK(p.memory == Approx((1e6 + 16 * 128 * 256 * 4) / 2e12));
+  CHECK(p.bytes == Approx(1e6 + 2 * 16 * 128 * 256 * 4));
+  const double behind = (16 + 8) * 128 * 256 * 4 / 2e12 + kLaunch;
+  CHECK(p.seconds == Approx(std::max({p.products, p.cache, p.memory}) + kLaunch + behind));
+  // 4 blocks have two rounds of whole tiles, and nothing to add.
+  const Prediction whole = predict(pass, {KernelKind::wgmma_128x256, 1, 0, 4}, card, {});
+  CHECK(whole.blocks == 4);
+  CHECK(whole.bytes == Approx(1e6));
+  CHECK(whole.products == Approx(tile * (2 * 12800 + 2 * 4 * 32) / (200e12 / 10)));
+}
+
+TEST_CASE("a prediction of pairs of blocks, at numbers worked out by hand", "[roofline]") {
+  const Card card{"made up", 90, 10, 250e12, 200e12, 2e12, 4e12, 20e12};
+  // 12800 pixels are 100 tiles of 128, 50 pairs, and 300 are 3, for which two pairs take turns; 256 filters, 64 steps.
+  Conv2d conv{50, 16, 16, 4096, 256, 1, 1, 1, 0, 0, 0, 0, DType::bf16, DType::bf16};
+  const auto by = [&](KernelKind kernel) { return predict({"layer", Pass::fprop, conv, 1e6}, {kernel, 1}, card, {}); };
+  const Prediction alone = by(KernelKind::wgmma_128x256), pair = by(KernelKind::wgmma_128x256_pair);
+  CHECK(pair.blocks == 100);
+  CHECK(pair.cache_bytes == Approx(100.0 * 4096 * (128 + 128) * 2));
+  CHECK(alone.cache_bytes == Approx(100.0 * 4096 * (128 + 256) * 2));
+  CHECK(pair.products == Approx(alone.products));
+  CHECK(pair.cache == Approx(alone.cache * 256 / 384));
+  conv.n = 3, conv.h = conv.w = 10;
+  CHECK(by(KernelKind::wgmma_128x256).blocks == 3);
+  CHECK(by(KernelKind::wgmma_128x256_pair).blocks == 4);
+  // wgrad of 256 filters, 16 tiles of columns: 16 pairs for 5 of multiprocessors, so one is cut, of five steps.
+  const Prediction dealt =
+      predict({"layer", Pass::wgrad, conv, 1e6}, {KernelKind::wgmma_128x256_pair, 1, 0, 5}, card, {});
+  CHECK(dealt.blocks == 10);
+  CHECK(dealt.cache_bytes == Approx(32 * 5 * 64.0 * (128 + 128) * 2));
 }
 
 // 64 pictures of 64 x 64 pixels, 3 channels to 128, 5x5 / 2: a first layer. The last one: 64 channels to 3, 5x5.
@@ -238,24 +285,33 @@ TEST_CASE("the kernels of a card are its architecture's", "[roofline]") {
       if (is_wgmma(p.kernel.kernel)) tiles.insert(p.kernel.kernel);
     return tiles.size();
   };
-  CHECK(wgmma_tiles("h200") == 3);
+  CHECK(wgmma_tiles("h200") == 4);
   CHECK(wgmma_tiles("a100") == 0);
   CHECK(wgmma_tiles("rtx4090") == 0);
+  // And as many equal shares as it has multiprocessors.
+  int shares = 0;
+  for (const Prediction& p : predictions({"layer", Pass::wgrad, conv, 1e6}, *find_card("h200"), {}))
+    shares = std::max(shares, p.kernel.shares);
+  CHECK(shares == 132);
+  CHECK(emulator::options().multiprocessors != 132);
   CHECK(find_card("abacus") == nullptr);
 }
 
 TEST_CASE("the table of registers is read as the build writes it", "[roofline]") {
   const std::string path = "test_roofline.tsv";
   std::ofstream(path) << "conv2d_mma_fprop: fprop<Tile<64, 64, 32, 32, 4, 4> >\t80\t100\t0\t0\n"
-                      << "conv2d_wgmma_fprop: fprop<WgmmaTile<128, 256, 4> >\t90a\t168\t128\t0\n"
-                      << "conv2d_wgmma_fprop: fprop<WgmmaTile<256, 128, 4> >\t90a\t166\t128\t0\n";
+                      << "conv2d_wgmma_fprop: fprop<WgmmaTile<128, 256, 4, 1> >\t90a\t168\t128\t0\n"
+                      << "conv2d_wgmma_fprop: fprop<WgmmaTile<256, 128, 4, 1> >\t90a\t166\t128\t0\n"
+                      << "conv2d_wgmma_fprop: fprop<WgmmaTile<128, 256, 4, 2> >\t90a\t164\t128\t0\n";
   const ResourceTable table = read_resources(path);
   std::remove(path.c_str());
-  REQUIRE(table.size() == 3);
+  REQUIRE(table.size() == 4);
   CHECK(table.at({"conv2d_mma_fprop: fprop<Tile<64, 64, 32, 32, 4, 4> >", 80}).registers == 100);
-  CHECK(table.at({"conv2d_wgmma_fprop: fprop<WgmmaTile<128, 256, 4> >", 90}).static_shared == 128);
+  CHECK(table.at({"conv2d_wgmma_fprop: fprop<WgmmaTile<128, 256, 4, 1> >", 90}).static_shared == 128);
   const Conv2d conv{1, 8, 8, 64, 64, 1, 1, 1, 0, 0, 0, 0, DType::bf16, DType::bf16};
-  for (const auto& [kernel, registers] : {std::pair{KernelKind::wgmma_128x256, 168}, {KernelKind::wgmma_256x128, 166}})
+  for (const auto& [kernel, registers] : {std::pair{KernelKind::wgmma_128x256, 168},
+                                          {KernelKind::wgmma_256x128, 166},
+                                          {KernelKind::wgmma_128x256_pair, 164}})
     CHECK(predict({"layer", Pass::fprop, conv, 1e6}, {kernel, 1}, *find_card("h200"), table).registers == registers);
   CHECK(read_resources("no such file").empty());
 }

@@ -23,7 +23,7 @@ inline std::string describe(const Conv2d& v, const Epilogue& e) {
       << v.pad_right << " " << name_of(v.type) << " to " << name_of(v.out_type) << " activation " << int(e.activation)
       << (e.shuffle ? " shuffled" : "") << " by";
   for (const KernelChoice& choice : {v.kernels.fprop, v.kernels.dgrad, v.kernels.wgrad})
-    out << " " << name_of(choice.kernel) << "/" << choice.splits;
+    out << " " << name_of(choice.kernel) << (choice.shares > 0 ? ":" : "/") << std::max(choice.splits, choice.shares);
   return out.str();
 }
 

@@ -19,7 +19,7 @@ TEST_CASE("conv2d groups: tensor cores", "[conv2d][groups][mma][emulator]") {
                wide = grouped(in_bf16(make_conv(1, 12, 11, 8, 72, 1, 3, 1, Padding::same)), 40),
                last = grouped(in_bf16(make_conv(1, 4, 5, 16, 24, 1, 1, 1, Padding::none), DType::f32), 0);
   uint64_t seed = 1;
-  for (const auto& [kernel, splits, algorithm] :
+  for (const auto& [kernel, splits, algorithm, shares] :
        {KernelChoice{KernelKind::mma_128x128, 1}, KernelChoice{KernelKind::mma_128x64, 3},
         KernelChoice{KernelKind::mma_64x64, 1}, KernelChoice{KernelKind::mma_64x64, 2}}) {
     on_emulator_and_card(by(stride2, kernel, splits), kUp, ++seed);

@@ -162,6 +162,7 @@ TEST_CASE("kernel choice: what does not take the shape is refused", "[conv2d][ch
     CHECK(refused(wide, pass, {KernelKind::vendor, 1}));
     CHECK(refused(wide, pass, {KernelKind::simt, 0}));
     CHECK(refused(wide, pass, {KernelKind::mma_128x128, kMostSplits + 1}));
+    CHECK(refused(wide, pass, {KernelKind::mma_128x128, 1, 0, 2}));
   }
   const Conv2d first = typed(make_conv(1, 12, 11, 3, 12, 5, 5, 2, Padding::same), DType::bf16);
   CHECK_FALSE(refused(first, Pass::fprop, {KernelKind::ends, 1}));

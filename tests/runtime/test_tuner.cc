@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "kernels/emulator/emulator.h"
 #include "runtime/atomic_file.h"
 #include "runtime/error.h"
 #include "runtime/json.h"
@@ -79,6 +80,37 @@ TEST_CASE("tuner: workspaces are those of the chosen kernels", "[tuner]") {
   // Equal plans but for them.
   CHECK(value_bytes(split) == value_bytes(whole));
   CHECK(make_plan(split, kEmulator).workspace != make_plan(whole, kEmulator).workspace);
+}
+
+TEST_CASE("tuner: equal shares of all sums are a choice by a name of their own", "[tuner]") {
+  struct Hopper {
+    emulator::Options before = emulator::options();
+    Hopper() { emulator::options().sm = 90; }
+    ~Hopper() { emulator::options() = before; }
+  } hopper;
+  const auto traced = []() {
+    Graph g(std::make_shared<ParameterLayout>(), DType::bf16);
+    const ValueId x = g.value("x", {1, 32, 32, 16}, DType::bf16, Role::kept);
+    const ValueId target = g.value("target", {1, 32, 32, 16}, DType::f32, Role::kept);
+    image_loss(g, conv2d(g, x, "only", {.filters = 16, .kernel = 3, .fp32_output = true}), target, {}, "loss");
+    differentiate(g);
+    return g;
+  };
+  const auto of_wgrad = [](const Graph& g) {
+    for (const Node& node : g.nodes)
+      if (node.op->name() == "conv2d_wgrad") return node.op;
+    throw std::logic_error("no wgrad");
+  };
+  TunerBench bench;
+  Graph g = traced(), again = traced();
+  // Three tiles of 128 x 256 for the emulator's two multiprocessors, so that the last is cut.
+  const KernelChoice shares{KernelKind::wgmma_128x256, 1, 0, 2};
+  bench.tune(g, [&](const Operator& op) { return op.choice() == shares ? 1e-6 : 1e-3; });
+  CHECK(of_wgrad(g)->choice() == shares);
+  CHECK(of_wgrad(g)->workspace(kEmulator) == 2 * 128 * 256 * sizeof(float));
+  CHECK(read_file(bench.file).find("\"wgmma_128x256:2\": 1,") != std::string::npos);
+  CHECK(bench.tune(again, by_splits).timed == 0);
+  CHECK(of_wgrad(again)->choice() == shares);
 }
 
 TEST_CASE("tuner: nothing is timed where it means nothing, or is not asked for", "[tuner]") {
