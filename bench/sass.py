@@ -45,6 +45,9 @@ EXPECTATIONS = [
     (r"^conv2d_wgmma", "UTMALDG.tile", 1, None),
     (r"^conv2d_wgmma", "UTMALDG.im2col", 1, None),
     (r"^conv2d_wgmma", "loop.DEPBAR", 1, 1),  # one wait a step: more is ptxas putting products one after the other
+    (r"^conv2d_wgmma", "loop.MEMBAR", 0, 0),  # that a stage has been read, no thread waits for results in memory to tell
+    (r"^conv2d_wgmma.*<128, 256, 4, 2>", "multicast", 1, None),  # pairs of blocks
+    (r"^conv2d_wgmma.*<128, 256, 4, 2>", "UCGABAR_WAIT", 2, 2),
     (r"^conv2d_wgmma_(fprop|dgrad)", "STG.128", 1, None),
     (r"^conv2d_ends_few", "HMMA.16816", 2, None),
     (r"^conv2d_ends_few_inputs_wgrad", "LDSM", 2, None),
@@ -163,6 +166,7 @@ def count(kernel):
             n[prefix + "all"] += 1
             if kind in ("LDL", "STL"):
                 n[prefix + "local"] += 1
+            n[prefix + "multicast"] += "MULTICAST" in parts
             if kind == "UTMALDG":
                 kind = "UTMALDG.im2col" if "IM2COL" in parts else "UTMALDG.tile"
             if kind == "WARPGROUP" and "DEPBAR" in parts:

@@ -17,7 +17,8 @@ from source import Source
 BARRIERS = {"__syncthreads", "__syncwarp", "copy_async", "copy_async_wait", "copy_async_commit", "copy_async_arrive",
             "barrier_sync", "barrier_arrive", "mbarrier_wait", "mbarrier_wait_watched", "mbarrier_arrive", "__threadfence",
             "mbarrier_init", "mbarrier_expect_tx", "fence_proxy_async", "copy_bulk", "tma_load", "tma_load_im2col", "wgmma_fence",
-            "wgmma_commit", "wgmma_wait"}
+            "wgmma_commit", "wgmma_wait", "cluster_arrive", "cluster_wait", "fence_mbarrier_init", "mbarrier_arrive_at",
+            "tma_load_to", "tma_load_im2col_to"}
 PARTS = re.compile(r"(splits|parts|slices|chunks|ranges|phases|stages)$", re.IGNORECASE)
 ARITHMETIC = {"+": "-", "-": "+", "*": "+", "/": "*", "%": "/", "^": "|", "&": "|", "|": "&", "<<": ">>", ">>": "<<"}
 COMPOUND = {"+=": "-=", "-=": "+=", "*=": "/=", "/=": "*=", "^=": "|=", "&=": "|=", "|=": "&=", ">>=": "<<=",
