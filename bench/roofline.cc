@@ -62,7 +62,7 @@ struct Load {
   double results = 0;                        // bytes of it
 };
 
-// Of a block that goes through whole rounds and the longest share (kernels/conv2d_shares.h).
+// Of a block that goes through whole rounds and the longest share (kernels/conv2d_shares_plan.h).
 void deal(Load& load, const Conv2d& conv, const KernelChoice& kernel, const KernelTile& tile) {
   const Shares s = wgmma_shares(conv, kernel);
   const double of_block = double(tile.m) * tile.n, results = tile.cluster * of_block, step = of_block * 2 * tile.step;

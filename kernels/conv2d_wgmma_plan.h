@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/conv2d_mma_plan.h"
-#include "kernels/conv2d_shares.h"
+#include "kernels/conv2d_shares_plan.h"
 
 namespace doppel {
 

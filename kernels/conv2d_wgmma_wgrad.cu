@@ -20,7 +20,7 @@ struct Tile {
 };
 
 // One of the pieces that the sums are cut into: steps begin .. end of a tile. Its results go to part `part` of those of
-// the group, or, from `slot` 0 on, to a place of the tile's own (kernels/conv2d_shares.h).
+// the group, or, from `slot` 0 on, to a place of the tile's own (kernels/conv2d_shares_plan.h).
 struct Job {
   int m, unit, group, begin, end, part, slot;
 };

@@ -39,7 +39,7 @@ struct KernelChoice {
   KernelKind kernel = KernelKind::by_model;
   int splits = 1;     // simt, mma, wgmma: parts of each sum that blocks share, 1 .. kMostSplits; else 1
   int algorithm = 0;  // vendor: which of the library's (kernels/vendor.h), 0: the first that it proposes; else 0
-  int shares = 0;  // wgmma's wgrad with splits 1: equal shares of all sums (conv2d_shares.h), 1 .. kMostSplits; else 0
+  int shares = 0;     // wgmma's wgrad with splits 1: equal shares of all sums (conv2d_shares_plan.h); else 0
   bool operator==(const KernelChoice&) const = default;
 };
 
