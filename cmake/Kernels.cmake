@@ -95,7 +95,9 @@ if(DOPPEL_CUDA)
   target_include_directories(kernels_cuda PRIVATE ${CMAKE_BINARY_DIR}/rooms/kernels)
   target_link_libraries(kernels_cuda PRIVATE doppel_cuda_flags PUBLIC CUDA::cudart_static)
   target_compile_definitions(kernels PUBLIC DOPPEL_CUDA)
+  # Each needs functions of the other.
   target_link_libraries(kernels PUBLIC kernels_cuda)
+  target_link_libraries(kernels_cuda INTERFACE kernels)
 
   set(logs)
   foreach(source ${others})
