@@ -136,9 +136,9 @@ def tiles(predictions):
         each = m * n / (m + n)
         said.append(f"{each:.0f} by {m} x {n}, {each * c['cache_tb_per_s']:.0f} TFLOP/s at {c['cache_tb_per_s']:.1f} TB/s")
     return ("A tile of M x N makes M N / (M + N) operations of each byte that it copies from the L2 cache: "
-            + "; ".join(said) + f". A large product is taken to reach {c['products_tflops']:.0f} on an H200. Tiles that two "
-            "blocks of a cluster share (multicast) would halve one of the two operands. This hangs on the cache's speed, "
-            "which is assumed.")  # fmt: skip
+            + "; ".join(said) + f". A large product is taken to reach {c['products_tflops']:.0f} on an H200. Pairs of blocks "
+            "share the columns' operand of two tiles (multicast): 128 by two of 128 x 256. This hangs on the cache's speed, "
+            "which is assumed, and on what goes to both costing no more than what goes to one.")  # fmt: skip
 
 
 # ---- tables of layers and kernels -----------------------------------------------------------------------------------

@@ -1,14 +1,19 @@
 #include "runtime/idle_threads.h"
 
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include <climits>
 #include <cstdlib>
+#include <initializer_list>
 
 namespace doppel {
 
 void let_idle_threads_sleep(char** argv) {
-  if (std::getenv("OMP_WAIT_POLICY") || std::getenv("GOMP_SPINCOUNT")) return;
+  for (const char* chosen : {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"})
+    if (std::getenv(chosen)) return;
+  // Started as an argument of the loader (ld.so PROGRAM ..), what runs is the loader's file, not ours.
+  if (getauxval(AT_BASE) == 0) return;
   // By its own path, which is the name that lists of processes show.
   char path[PATH_MAX];
   const ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);

@@ -45,11 +45,23 @@ TEST_CASE("threads that wait sleep, unless the user says how they shall wait", "
 }
 
 TEST_CASE("arguments and exit codes pass through the second start", "[idle_threads]") {
-  const Variable unset("OMP_WAIT_POLICY", nullptr), spins("GOMP_SPINCOUNT", nullptr);
-  const Outcome wrong = run_doppel({"extract", "a clip", "--faces=two words"});
-  CHECK(wrong.code == 2);
-  CHECK(contains(wrong.err, "two words"));
-  const Outcome version = run_doppel({"--version"});
-  CHECK(version.code == 0);
-  CHECK(contains(version.out, "doppel 0."));
+  const Variable policy("OMP_WAIT_POLICY", nullptr), spins("GOMP_SPINCOUNT", nullptr);
+  const TemporaryFolder folder;
+  for (const std::string name : {"no such file", "two\nlines", "-"}) {
+    const Outcome gone = run_doppel({"info", folder / name});
+    CHECK(gone.code == 1);
+    CHECK(gone.err.substr(0, 8) == "doppel: ");
+  }
+  CHECK(run_doppel({"info", ""}).code != 0);
+  CHECK(run_doppel({"--version"}).out.substr(0, 9) == "doppel 0.");
+}
+
+TEST_CASE("the program can be started by way of its loader", "[idle_threads]") {
+  const Variable policy("OMP_WAIT_POLICY", nullptr), spins("GOMP_SPINCOUNT", nullptr);
+  const std::string loader = "/lib64/ld-linux-x86-64.so.2";
+  if (!std::filesystem::exists(loader)) return;  // another architecture
+  const Outcome outcome = run_program(loader, {DOPPEL_PROGRAM, "--version"});
+  CAPTURE(outcome.err);
+  CHECK(outcome.code == 0);
+  CHECK(outcome.out.substr(0, 9) == "doppel 0.");
 }
