@@ -49,11 +49,11 @@ if [ -z "$only" ]; then rm -rf "$state"; fi
 mkdir -p "$out" "$state" || exit 1
 out=$(cd "$out" && pwd)
 for file in parts left_out; do # but for the rows that come anew
-  awk -F '\t' -v only=",$only," '{ part = $1; sub(/_without_wgmma$/, "", part) }
+  awk -F '\t' -v only=",$only," '{ part = $1; sub(/_without_wgmma$|_in_turn$/, "", part) }
     only != ",," && !index(only, "," $1 ",") && !index(only, "," part ",")' "$state/$file.tsv" >"$state/$file.new" 2>/dev/null
   mv "$state/$file.new" "$state/$file.tsv"
 done
-for part in ${only//,/ }; do rm -f "$state/$part"{,_without_wgmma}.json; done
+for part in ${only//,/ }; do rm -f "$state/$part"{,_without_wgmma,_in_turn}.json; done
 if [ -z "$only" ]; then rm -f "$out"/{build.log,parts.log,kernels.json}; fi
 . "$home/bench/gpu_parts.sh"
 
@@ -137,13 +137,14 @@ else
   check test_hopper test_card 60 "[hopper]"
   check test_cluster test_card 60 "[cluster]"
   check test_kernels test_kernels 100 "~[wgmma]~[cluster]~[vendor]~*finite differences" $cuda DOPPEL_WITHOUT=wgmma,early_start
-  check test_wgmma test_kernels 60 "[wgmma],[choice]" $cuda DOPPEL_WITHOUT=clusters,early_start
-  check test_pairs test_kernels 60 "[cluster]" $cuda DOPPEL_WITHOUT=early_start
+  check test_wgmma test_kernels 100 "[wgmma],[choice]" $cuda DOPPEL_WITHOUT=clusters,early_start
+  check test_pairs test_kernels 100 "[cluster]" $cuda DOPPEL_WITHOUT=early_start
   check test_vendor test_kernels 60 "[vendor]" $cuda DOPPEL_WITHOUT=early_start
   check test_runtime test_runtime 100 "$runtime_tests" DOPPEL_WITHOUT=wgmma,early_start
-  check test_early_start test_runtime 60 "[program]" DOPPEL_WITHOUT=wgmma
   # Beside the card only the processor, its yardstick; the emulator has its turn without a card.
-  check test_nn test_nn 100 "$nn_tests~[self_check]~[tuner],every device that works*" DOPPEL_TEST_BACKENDS=cpu,cuda
+  check test_nn test_nn 100 "$nn_tests~[self_check]~[tuner],every device that works*" DOPPEL_TEST_BACKENDS=cpu,cuda \
+    DOPPEL_WITHOUT=early_start
+  check test_early_start test_nn 60 "$step" DOPPEL_TEST_BACKENDS=cpu,cuda
 fi
 wait
 unset OMP_NUM_THREADS
@@ -163,7 +164,7 @@ peer() { # NAME LIMIT OPTIONS...
   if [ -z "$torch_python" ]; then row "$name" "did not run" 0 "there is no Python with PyTorch"; return; fi
   needs "$name" "$build/bench_step" || return
   part "$name" "$limit" parts.log "$name.json" "$torch_python" "$home/bench/peers/pytorch_step.py" \
-    --program "$build/bench_step" --kernel-cache "$state/kernels.json" --json "$@"
+    --program "$build/bench_step" --kernel-cache "$kernels" --json "$@"
 }
 peer_kernels() { # NAME LIMIT OPTIONS...
   local name=$1 limit=$2
@@ -173,16 +174,20 @@ peer_kernels() { # NAME LIMIT OPTIONS...
   part "$name" "$limit" parts.log "$name.json" "$torch_python" "$home/bench/peers/pytorch_kernels.py" \
     --program "$build/bench_kernels" --json "$@"
 }
-# without_wgmma COMMAND NAME...: the same part without what is the likeliest to fail, by a name that says so.
-risky=wgmma,early_start
+# leave_out PART: of what comes from here on; keeps PART: whether it is in use.
+leave_out() { export DOPPEL_WITHOUT=$1${DOPPEL_WITHOUT:+,$DOPPEL_WITHOUT}; }
+keeps() { [[ ,${DOPPEL_WITHOUT:-}, != *,$1,* ]]; }
+# without_wgmma COMMAND NAME...: the same part without the kernels that are the likeliest to fail, by a name that says so.
 without_wgmma() {
   local command=$1 name=$2
   shift 2
-  DOPPEL_WITHOUT=$risky "$command" "${name}_without_wgmma" "$@"
+  DOPPEL_WITHOUT=wgmma${DOPPEL_WITHOUT:+,$DOPPEL_WITHOUT} "$command" "${name}_without_wgmma" "$@"
 }
+# Times of kernels. A start that early starts have ended blames the kernel under way: those without them begin anew.
+kernels=$state/kernels.json
 if [ $rehearse ]; then
   small=(--device $device --arch lite --precision bf16 --batch 1)
-  bench bench_step 300 bench_step "${small[@]}" --seconds 0.001 --profile --kernel-cache "$state/kernels.json"
+  bench bench_step 300 bench_step "${small[@]}" --seconds 0.001 --profile --kernel-cache "$kernels"
   peer peers_lite 300 --device cpu --arch lite --precision fp32 --batch 1 --rounds 1 --seconds 0.1
   bench bench_choices 60 bench_kernels "${small[@]}" --choices --only "decoder.out wgrad"
   without_wgmma bench bench_choices 60 bench_kernels "${small[@]}" --choices --only "decoder.out wgrad"
@@ -190,31 +195,35 @@ if [ $rehearse ]; then
   peer_kernels peers_kernels 60 --device cpu --rehearse --arch lite --batch 1
   bench bench_df_ud 60 bench_kernels --device $device --arch df-ud256 --precision bf16 --batch 1 --choices --only "inter.dense1 dense wgrad"
 else
-  step_options=(--device $device --seconds 1.5 --profile --kernel-cache "$state/kernels.json")
+  step_options=(--device $device --seconds 1.5 --profile --kernel-cache)
   choice_options=(--arch original --precision bf16 --choices --seconds 0.01)
-  # Where these kernels failed their tests, the figures without them are made sure of first. Pairs of blocks
-  # and early starts alone are left out by their own tests.
+  if failed test_early_start; then leave_out early_start; fi
+  # Where these kernels failed their tests, the figures without them are made sure of first. Pairs of blocks are left
+  # out by their own tests alone.
   if failed test_hopper || failed test_wgmma; then
-    without_wgmma bench bench_step 90 bench_step "${step_options[@]}"
-    bench bench_step 90 bench_step "${step_options[@]}"
-    export DOPPEL_WITHOUT=$risky
+    without_wgmma bench bench_step 90 bench_step "${step_options[@]}" "$kernels"
+    bench bench_step 90 bench_step "${step_options[@]}" "$kernels"
+    leave_out wgmma
   else
-    without=
-    if failed test_cluster || failed test_pairs; then without=,clusters; fi
-    if failed test_early_start; then without=$without,early_start; fi
-    if [ -n "$without" ]; then export DOPPEL_WITHOUT=${without#,}; fi
-    bench bench_step 90 bench_step "${step_options[@]}"
-    if failed bench_step; then
-      without_wgmma bench bench_step 90 bench_step "${step_options[@]}"
-      export DOPPEL_WITHOUT=$risky
+    if failed test_cluster || failed test_pairs; then leave_out clusters; fi
+    bench bench_step 90 bench_step "${step_options[@]}" "$kernels"
+    last=bench_step
+    if failed bench_step && keeps early_start; then
+      leave_out early_start
+      kernels=$state/kernels_in_turn.json last=bench_step_in_turn
+      bench bench_step_in_turn 60 bench_step "${step_options[@]}" "$kernels"
+    fi
+    if failed $last; then
+      without_wgmma bench bench_step 90 bench_step "${step_options[@]}" "$kernels"
+      leave_out wgmma
     fi
   fi
   peer peers_original 130 --device cuda --arch original --precision bf16 --rounds 3 --seconds 1.5 \
     --compile default --compile-seconds 45
   bench bench_choices 50 bench_kernels "${choice_options[@]}"
-  if [ "${DOPPEL_WITHOUT:-}" != $risky ] && failed bench_choices; then
+  if keeps wgmma && failed bench_choices; then
     without_wgmma bench bench_choices 50 bench_kernels "${choice_options[@]}"
-    export DOPPEL_WITHOUT=$risky # bench_df_ud chooses among them too
+    leave_out wgmma # bench_df_ud chooses among them too
   fi
 fi
 
@@ -245,7 +254,7 @@ done
 if [ ! $rehearse ]; then sanitize memcheck_pairs memcheck test_kernels "[cluster]~*several tiles for each pair*" DOPPEL_WITHOUT=early_start; fi
 # The kernels' tests use managed memory, of which initcheck does not see what the host wrote; a training step has its
 # own, which DOPPEL_DIRTY_MEMORY leaves unwritten (runtime/buffer.h).
-sanitize initcheck initcheck test_nn "$step" DOPPEL_DIRTY_MEMORY=1
+sanitize initcheck initcheck test_nn "$step" DOPPEL_DIRTY_MEMORY=1 DOPPEL_WITHOUT=early_start
 # And whether it would find anything.
 if [ $rehearse ]; then
   check initcheck_finds test_runtime 60 "memory that is written before it is read*"
@@ -260,14 +269,14 @@ unset OMP_NUM_THREADS
 
 if [ -n "$without" ]; then export DOPPEL_WITHOUT=$without; fi
 if [ ! $rehearse ]; then
-  # What early starts are worth, where they are in use.
-  if [[ ,$without, != *,early_start,* ]]; then
-    DOPPEL_WITHOUT=${without:+$without,}early_start bench bench_step_in_turn 40 bench_step --device $device --arch original \
-      --precision bf16 --seconds 1.5 --kernel-cache "$state/kernels.json"
-  fi
   bench bench_kernels 60 bench_kernels --seconds 0.02
   peer_kernels peers_kernels 60 --device cuda --arch original
   bench bench_df_ud 60 bench_kernels --arch df-ud256 --precision bf16 --choices --seconds 0.005
+  # What early starts are worth, with the kernels that are the fastest with them.
+  if keeps early_start; then
+    DOPPEL_WITHOUT=early_start${without:+,$without} bench bench_step_in_turn 40 bench_step --device $device --arch original \
+      --precision bf16 --seconds 1.5 --kernel-cache "$kernels"
+  fi
   peer peers_lite 100 --device cuda --arch lite --precision bf16 --rounds 3 --seconds 1 --compile none
   # What the report misses least, should the time be up.
   peer_kernels peers_kernels_more 80 --device cuda --arch df-ud256 --arch lite
@@ -275,7 +284,7 @@ fi
 
 # ---- report ----------------------------------------------------------------------------------------------------------
 
-if [ -e "$state/kernels.json" ]; then cp "$state/kernels.json" "$out"; fi
+if [ -e "$kernels" ]; then cp "$kernels" "$out/kernels.json"; fi
 report --print || cat "$state/parts.tsv"
 again=$(missing)
 if [ -n "$again" ]; then echo "gpu: for what the time was too short, on this machine: bash bench/gpu.sh $out --only $again" >&2; fi

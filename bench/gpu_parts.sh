@@ -4,8 +4,8 @@
 
 report() { python3 "$home/bench/gpu_report.py" "$state" "$out" "$@"; }
 
-# wanted NAME: whether the part is to run; the one without some kernels with the part itself.
-wanted() { [ -z "$only" ] || [[ ,$only, == *,$1,* || ,$only, == *,${1%_without_wgmma},* ]]; }
+# wanted NAME: whether the part is to run; the ones without some kernels, or without early starts, with the part itself.
+wanted() { [ -z "$only" ] || [[ ,$only, == *,$1,* || ,$only, == *,${1%_without_wgmma},* || ,$only, == *,${1%_in_turn},* ]]; }
 
 # row NAME STATUS SECONDS NOTE: one row of the table.
 row() {

@@ -8,6 +8,7 @@
 #include <new>
 #include <string>
 
+#include "kernels/left_out.h"
 #include "runtime/error.h"
 #include "runtime/idle_threads.h"
 #include "runtime/interrupt.h"
@@ -36,6 +37,11 @@ int run_program(const char* name, int argc, char** argv, int (*body)(int, char**
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
   catch_interrupts();
+  try {
+    left_out("");
+  } catch (const std::exception& e) {
+    return fail(e.what(), kUsage);
+  }
   try {
     const int code = body(argc, argv);
     flush_results();

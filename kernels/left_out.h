@@ -11,7 +11,7 @@ namespace doppel {
 //   clusters      those of them whose blocks run in clusters
 //   early_start   kernels that start before earlier ones have ended (kernels/device/early_start.h)
 //
-// Throws std::invalid_argument where it has a word that is none of these.
+// Throws std::invalid_argument where it has a word that is none of these; programs ask so first, with no part at all.
 bool left_out(std::string_view part);
 
 }  // namespace doppel

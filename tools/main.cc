@@ -5,6 +5,7 @@
 #include <iostream>
 #include <new>
 
+#include "kernels/left_out.h"
 #include "runtime/error.h"
 #include "runtime/idle_threads.h"
 #include "runtime/interrupt.h"
@@ -99,6 +100,11 @@ int run(int argc, char** argv) {
   add_convert(app);
   add_info(app);
   add_actors(app);
+  try {
+    left_out("");
+  } catch (const std::exception& e) {
+    return fail(e.what(), kUsage);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

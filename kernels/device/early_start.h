@@ -6,7 +6,8 @@
 //                                kernel start once all of this one's have, and waits until all that was launched
 //                                before is over and its writes are there. PTX ISA, griddepcontrol
 //
-// Every kernel must do so: one that ended without waiting would tell the next one that all before it is over. The
+// No pointer of a kernel may be __restrict__ or read by __ldg: the compiler might read before the wait. Every kernel
+// must wait: one that ended without waiting would tell the next one that all before it is over. The
 // checked build of the emulator holds them to it (emulator::Options::early_start). Other cards start kernels one after
 // the other, and so does DOPPEL_WITHOUT=early_start in the environment (kernels/left_out.h).
 #pragma once
