@@ -51,8 +51,10 @@ Family family_of(const Conv2d& conv, Pass pass) {
                      : kernel == KernelKind::ends ? takes_ends(conv, pass) && splits == 1
                                                   : kernel == KernelKind::simt;
   if (!takes || splits < 1 || splits > kMostSplits)
-    throw std::invalid_argument("conv2d: " + to_string(conv.kernels[pass]) +
-                                " does not take this shape on this device");
+    throw std::invalid_argument(
+        std::string("conv2d: ") + name_of(kernel) + " in " +
+        (shares > 0 ? std::to_string(shares) + " equal shares" : std::to_string(splits) + " parts") +
+        " does not take this shape on this device");
   if (shares != 0 && (!is_wgmma(kernel) || pass != Pass::wgrad || splits != 1 || shares < 0 || shares > kMostSplits))
     throw std::invalid_argument(std::string("conv2d: no ") + name_of(pass) + " by " + name_of(kernel) + " in " +
                                 std::to_string(splits) + " parts and " + std::to_string(shares) + " equal shares");
