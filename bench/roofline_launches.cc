@@ -17,8 +17,8 @@ namespace on = ::doppel::DOPPEL_BACKEND;
 
 // From the machine code for sm_90 (cuobjdump -sass of build/CMakeFiles/kernels_cuda.dir/kernels/conv2d_*.cu.o): the
 // length of a loop over what a turn of it does. Where a loop has ways for several shapes, the share that is taken is
-// judged by eye; and what stands outside of loops (kPair, kWgradSum, kOutput, kFp32Output, kSimtBlock), most of it ways
-// not taken, is estimated. A sum of these may well be a third wrong.
+// judged by eye; and what stands outside of loops (kFewStart, kWgradStart, kOutStart, kFp32Output, kSimtBlock), part of
+// it ways not taken, is estimated. A sum of these may well be a third wrong.
 //
 // few_inputs_fprop: a block's start; four channels of a tap of the weights; of a rectangle, what is once, and a pixel
 // of the patch that is fetched and stored; of a round of channels, what is once, a step, and in it 8 channels; of 16

@@ -19,8 +19,8 @@
 // CPU: oneDNN's convolutions and matrix products. CUDA and emulator: hand-written kernels, chosen in kernels/conv2d.cu;
 // bf16 tensors with c and k multiples of 8 must lie at multiples of 16 bytes there, each group's; else they throw
 // std::invalid_argument. On every backend sums have a fixed order that depends on the shapes and the chosen kernel
-// alone, so that the same inputs give the same bits. CPU and cuDNN: one group after the other; the kernels here take
-// all in one launch, each sum as in a launch of its own group.
+// alone (bf16 fprop to at most 4 channels: also on whether x and each group's w lie at multiples of 16 bytes), so that
+// the same inputs give the same bits. CPU, cuDNN: group by group; ours: all in one launch, sums as in a group's own.
 //
 // Every launcher writes (=) its outputs; none adds (+=). Outputs must not overlap inputs, except where said.
 #pragma once

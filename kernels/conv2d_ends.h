@@ -4,7 +4,10 @@
 //
 //   fprop from 4 channels, dgrad to 4    conv2d_ends_few_inputs.cu, bf16 (fp32: conv2d_simt*.cu)
 //   wgrad of both                        conv2d_ends_few_inputs_wgrad.cu, bf16 (the same)
-//   fprop to 4                           conv2d_ends_few_outputs.cu, bf16; conv2d_ends.cu, fp32
+//   fprop to 4                           conv2d_ends_few_outputs.cu, bf16; conv2d_ends.cu, fp32 and other bf16
+//
+// conv2d_ends_few_outputs.cu takes C <= 256, C % 8 == 0, S K <= 16, R of 1, 3 or 5, and x and w at multiples of 16
+// bytes, each group's; conv2d_ends.cu the rest, in fp32 arithmetic.
 #pragma once
 
 #include "kernels/conv2d.h"

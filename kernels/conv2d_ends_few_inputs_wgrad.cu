@@ -10,6 +10,10 @@
 //
 //   copy 0    0 1 | 2 3 | 4 5 | ..      taps (0, 1) of output pixel 0, 2, 4 ..
 //   copy 1    1 2 | 3 4 | 5 6 | ..                              1, 3, 5 ..
+//
+// Behind the last row and column of dz a rectangle has zeros, times whatever x a tap finds there: where that is not
+// finite, dw of that tap becomes NaN, although it is none of the tap's terms. It cannot be left out of the patch: in
+// the rule it is a term of other taps of the same rectangle.
 #include "kernels/conv2d_ends_mma.h"
 #include "kernels/conv2d_ends_patch.h"
 #include "kernels/conv2d_splits.h"

@@ -2,8 +2,8 @@
 // columns where tensor cores want 8, and read each pixel of x 25 times. So only the sum over filter rows and channels
 // is made of products, for each column of the filter by itself, and an output adds S of these:
 //
-//   part[p, j, (s, k)] = sum over r, c of x[p + r - pad_top, j, c] w[k, r, s, c]      15 rows of 16 for 5x5 and 3
-//   channels z[p, q, k]         = b[k] + sum over s of part[p, q + s - pad_left, (s, k)]
+//   part[p, j, (s, k)] = sum over r, c of x[p + r - pad_top, j, c] w[k, r, s, c]      5x5 and 3 channels: 15 rows
+//   z[p, q, k]         = b[k] + sum over s of part[p, q + s - pad_left, (s, k)]       of 16
 //
 // A warp has 16 columns of the picture and 64 channels, goes down its rows, and keeps the weights of its channels in
 // registers. A row of x is read once, straight from memory to registers: in a product that has the pixels as columns a
@@ -11,8 +11,7 @@
 // R rows of parts that are under way:
 //
 //   row i of x      r = 0      r = 1      ..      r = R - 1
-//   goes into    part[i]    part[i - 1]   ..   part[i - R + 1], which is complete then, and leaves through shared
-//   memory
+//   goes into    part[i]    part[i - 1]   ..   part[i - R + 1], then complete: it leaves through shared memory
 #include "kernels/conv2d_ends_mma.h"
 #include "kernels/conv2d_output.h"
 

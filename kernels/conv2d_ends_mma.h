@@ -6,8 +6,7 @@
 
 namespace doppel::DOPPEL_BACKEND {
 
-// ---- from at most 4 channels (conv2d_ends_few_inputs*.cu)
-// ------------------------------------------------------------
+// ---- from at most 4 channels (conv2d_ends_few_inputs*.cu) -----------------------------------------------------------
 
 // y = f(x w + b), b null: none. `mirrored_weights`: w is that of the convolution whose mirror conv is, [C, R, S, K]
 // with R and S reversed.

@@ -8,8 +8,7 @@
 
 namespace doppel {
 
-constexpr int kMostFew = 4;                // channels of an end
-constexpr size_t kEndsShared = 99 * 1024;  // bytes that a block has on every architecture
+constexpr int kMostFew = 4;  // channels of an end
 
 DOPPEL_BOTH inline int min_of(int a, int b) {
   return a < b ? a : b;
@@ -39,15 +38,12 @@ struct Patch {
   unsigned reciprocal;     // of width, times 2^20, rounded up
 
   DOPPEL_BOTH int pixels() const { return rows * width; }
-  // i / width for i < pixels(), which no card has an instruction for.
+  // i / width for i < pixels(), which no card has an instruction for. Exact for all patches of these kernels
+  // (tests/kernels/test_conv2d_mma_banks.cc).
   DOPPEL_BOTH int row_of(int i) const { return int(unsigned(i) * reciprocal >> 20); }
 };
 inline Patch patch_of(int rows, int width, int pitch) {
   return {rows, width, pitch, (1u << 20) / unsigned(width) + 1};
-}
-// row_of() is exact, and overflows nowhere, while this holds.
-inline bool patch_fits(const Patch& p) {
-  return int64_t(p.pixels()) * p.width < 1 << 20 && p.rows < 2048;
 }
 
 // ---- fprop from at most 4 channels ----------------------------------------------------------------------------------
@@ -73,7 +69,6 @@ struct FewInputs {
         down((v.out_h() + kRows - 1) / kRows) {
     const int width = (kColumns - 1) * v.stride + v.s;
     patch = patch_of((kRows - 1) * v.stride + v.r, width, patch_pitch(width, v));
-    if (shared(v) > kEndsShared) channels = round;
   }
   // A warp reads 8 pixels' pairs of channels of two taps, that follow each other, at a time. Where these lie in two
   // rows of the patch, such a pitch puts the one behind the other, or between, in other banks
@@ -99,6 +94,7 @@ struct FewInputs {
     return std::min(rectangles(v), std::max(1, 2 * multiprocessors / (channel_tiles(v) * v.groups)));
   }
 };
+
 // ---- wgrad from at most 4 channels ----------------------------------------------------------------------------------
 
 // A block of 8 warps takes 64 output channels and a range of the rectangles of 8 x 16 output pixels; a row of one is a
@@ -141,13 +137,10 @@ struct FewInputsWgrad {
   size_t shared() const { return 2 * size_t(kDzBytes) + 2 * size_t(patch_bytes); }
 };
 
-// Whether one pixel's taps fit the kernels from few channels.
+// Whether one pixel's taps fit the kernels from few channels. All that do fit a block's shared memory too
+// (tests/kernels/test_conv2d_mma_banks.cc).
 inline bool takes_few_inputs(const Conv2d& v) {
-  if (v.type != DType::bf16 || v.c > kMostFew || v.r * ((v.s + 1) / 2) > FewInputsWgrad::kMostTiles) return false;
-  const FewInputs fprop(v);
-  const FewInputsWgrad wgrad(v);
-  return fprop.shared(v) <= kEndsShared && patch_fits(fprop.patch) && wgrad.shared() <= kEndsShared &&
-         patch_fits(wgrad.patch);
+  return v.type == DType::bf16 && v.c <= kMostFew && v.r * ((v.s + 1) / 2) <= FewInputsWgrad::kMostTiles;
 }
 
 // ---- fprop to at most 4 channels ------------------------------------------------------------------------------------

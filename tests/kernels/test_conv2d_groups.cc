@@ -65,6 +65,32 @@ TEST_CASE("conv2d groups: from and to at most four channels", "[conv2d][groups][
     for (const Conv2d& typed : in_all_types(conv)) on_emulator_and_card(typed, epilogue, ++seed);
 }
 
+// Blocks that stay have more rectangles or fewer, and bands of rows are longer or shorter.
+TEST_CASE("conv2d groups: from and to at most four channels, any number of multiprocessors gives the same bits",
+          "[conv2d][groups][emulator]") {
+  const std::pair<Conv2d, Epilogue> cases[] = {
+      {grouped(make_conv(1, 65, 66, 3, 8, 3, 3, 2, Padding::same), 8), kLeaky},
+      {grouped(make_conv(1, 25, 38, 72, 3, 5, 5, 1, Padding::symmetric), 8), kSigmoid},
+  };
+  for (const auto& [conv, epilogue] : cases)
+    testing::on_emulator(emulator::Order::forward, [&, conv = conv, epilogue = epilogue](Stream stream) {
+      std::unique_ptr<GroupsRun> first;
+      for (const int multiprocessors : {1, 2, 5, 132}) {
+        emulator::options().multiprocessors = multiprocessors;
+        INFO(multiprocessors << " multiprocessors");
+        auto run = std::make_unique<GroupsRun>(in_bf16(conv, DType::f32), epilogue, 85, stream);
+        run->check_same();  // each group has another share of the blocks by itself
+        if (!first)
+          first = std::move(run);
+        else {
+          CHECK(first->y.all.same_bits(run->y.all));
+          CHECK(first->dx.all.same_bits(run->dx.all));
+          CHECK(first->dw.all.same_bits(run->dw.all));
+        }
+      }
+    });
+}
+
 TEST_CASE("conv2d groups: the last layer's weights off the 16 bytes take another kernel",
           "[conv2d][groups][emulator]") {
   const Conv2d conv = grouped(in_bf16(make_conv(1, 9, 8, 16, 3, 3, 3, 1, Padding::same), DType::f32), 3);

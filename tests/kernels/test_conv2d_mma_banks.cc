@@ -66,3 +66,32 @@ TEST_CASE("conv2d from few channels, wgrad: no two of 8 rows lie in the same ban
     CHECK(plan.copy_bytes >= plan.patch.rows * plan.patch.pitch * 8);
   }
 }
+
+// The launchers ask for nothing of this: that a filter is taken must be enough.
+TEST_CASE("conv2d from few channels: all filters that are taken fit a block, and rows of their patches are found",
+          "[conv2d][mma]") {
+  constexpr size_t kEveryArchitecture = 99 * 1024;  // bytes of shared memory of a block
+  const auto check_rows = [](const doppel::Patch& patch) {
+    int wrong = 0;
+    for (int i = 0; i < patch.pixels(); ++i) wrong += patch.row_of(i) != i / patch.width;
+    CHECK(wrong == 0);
+  };
+  int taken = 0;
+  for (const int stride : {1, 2})
+    for (int r = 1; r < 129; r += 2)
+      for (int s = 1; s < 129; s += 2)
+        for (const int k : {32, 64, 128}) {
+          const doppel::Conv2d conv{
+              1, 128, 128, 4, k, r, s, stride, r / 2, s / 2, r / 2, s / 2, doppel::DType::bf16, doppel::DType::bf16};
+          if (!doppel::takes_few_inputs(conv)) continue;
+          ++taken;
+          INFO(r << " x " << s << ", stride " << stride << ", to " << k);
+          const doppel::FewInputs fprop(conv);
+          const doppel::FewInputsWgrad wgrad(conv);
+          CHECK(fprop.shared(conv) <= kEveryArchitecture);
+          CHECK(wgrad.shared() <= kEveryArchitecture);
+          check_rows(fprop.patch);
+          check_rows(wgrad.patch);
+        }
+  CHECK(taken > 2 * 3 * 16);  // 5 x 5 is not the largest
+}
