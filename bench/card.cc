@@ -7,8 +7,8 @@
 #include <tuple>
 #include <vector>
 
-#include "runtime/clock.h"
 #include "kernels/philox.h"
+#include "runtime/clock.h"
 #include "runtime/device.h"
 
 #if defined(DOPPEL_CUDA)

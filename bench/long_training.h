@@ -5,10 +5,10 @@
 #include <memory>
 #include <string>
 
-#include "runtime/clock.h"
 #include "bench/face_pack.h"
 #include "bench/training_state.h"
 #include "nn/trainer.h"
+#include "runtime/clock.h"
 
 namespace doppel::bench {
 

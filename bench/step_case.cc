@@ -8,11 +8,11 @@
 #include <utility>
 
 #include "bench/card.h"
-#include "runtime/clock.h"
 #include "bench/program.h"
 #include "bench/step_floor.h"
 #include "kernels/philox.h"
 #include "nn/trainer.h"
+#include "runtime/clock.h"
 #include "runtime/device.h"
 #include "runtime/kernel_cache.h"
 

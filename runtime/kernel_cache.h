@@ -15,8 +15,8 @@
 
 namespace doppel {
 
-// "mma_64x64/12": the kernel and the parts of the sum; "wgmma_128x256:132": and the equal shares of all sums; "vendor:2":
-// a library's algorithm.
+// "mma_64x64/12": the kernel and the parts of the sum; "wgmma_128x256:132": and the equal shares of all sums;
+// "vendor:2": a library's algorithm.
 std::string to_string(const KernelChoice& choice);
 
 // $XDG_CACHE_HOME/doppel/kernels-<device>.json, else $HOME/.cache/doppel/..; empty without either. Of the device's name
