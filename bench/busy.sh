@@ -13,16 +13,16 @@ others=()
 stop() { if [ ${#others[@]} -gt 0 ]; then kill "${others[@]}" 2>/dev/null || true; others=(); fi; }
 trap stop EXIT
 
-# rate NAME=VALUE: samples/s under that setting.
+# rate [NAME=VALUE]: samples/s under that setting, or the one that the program sets.
 rate() {
-  env -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT "$1" "$home/build/bench_step" --arch lite --batch 8 --precision fp32 --seconds 4 --json |
+  env -u OMP_WAIT_POLICY -u GOMP_SPINCOUNT "$@" "$home/build/bench_step" --arch lite --batch 8 --precision fp32 --seconds 4 --json |
     python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["samples_per_s"])'
 }
 
 # round WHERE: both settings in turn.
 round() {
   local sleeping spinning
-  sleeping=$(rate OMP_WAIT_POLICY=passive)
+  sleeping=$(rate)
   spinning=$(rate GOMP_SPINCOUNT=300000)
   awk -v w="$1" -v a="$sleeping" -v b="$spinning" 'BEGIN { printf "%-7s sleeping %7.1f  spinning %7.1f  ratio %.2f\n", w, a, b, a / b }'
 }

@@ -3,9 +3,10 @@
 
 namespace doppel {
 
-// To be called first in main(). Lets threads that wait sleep, where the user's environment does not say how they shall
-// (OMP_WAIT_POLICY, GOMP_SPINCOUNT, KMP_BLOCKTIME). OpenMP's threads spin otherwise, and beside other programs those
-// that spin take the cores from those they wait for: training then gets far less than its share (bench/README.md).
+// To be called first in main(). Lets threads that wait soon sleep, where the user's environment does not say how they
+// shall (OMP_WAIT_POLICY, GOMP_SPINCOUNT, KMP_BLOCKTIME). OpenMP's threads spin otherwise, and beside other programs
+// those that spin take the cores from those they wait for: training then gets far less than its share
+// (bench/README.md).
 //
 // The OpenMP library reads its settings when it is loaded, before main(): so this starts the same program again, with
 // the setting, in the same process; it returns in the second start, or where there can be none. Tools that let go of a
