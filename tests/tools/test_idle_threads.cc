@@ -1,29 +1,9 @@
 // How the program's threads wait: as the OpenMP library says it was told (OMP_DISPLAY_ENV).
 #include <catch2/catch.hpp>
-#include <cstdlib>
-#include <optional>
 
 #include "tools/program.h"
 
 namespace {
-
-// A variable of the environment while this lives; null: unset.
-class Variable {
- public:
-  Variable(const char* name, const char* value) : name_(name) {
-    if (const char* before = std::getenv(name)) before_ = before;
-    set(value);
-  }
-  ~Variable() { set(before_ ? before_->c_str() : nullptr); }
-  Variable(const Variable&) = delete;
-  Variable& operator=(const Variable&) = delete;
-
- private:
-  void set(const char* value) const { value ? setenv(name_, value, 1) : unsetenv(name_); }
-
-  const char* name_;
-  std::optional<std::string> before_;
-};
 
 // How often a thread looks before it sleeps, of the last start.
 std::string spins_of(const std::string& err) {

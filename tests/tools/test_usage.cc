@@ -101,3 +101,15 @@ TEST_CASE("a card that is not there is said in one line, before anything is writ
   CHECK(contains(said[0], "--device cpu"));
   CHECK(std::filesystem::is_empty(folder.path()));
 }
+
+TEST_CASE("a part that cannot be left out is said before anything is done") {
+  const TemporaryFolder folder;
+  const Variable without("DOPPEL_WITHOUT", "clusters,wgma");
+  const Outcome outcome = run_doppel({"actors", "-o", folder / "actors"});
+  CAPTURE(outcome.err);
+  CHECK(outcome.code == 2);
+  CHECK(outcome.out.empty());
+  CHECK(lines(outcome.err).size() == 1);
+  CHECK(contains(outcome.err, "DOPPEL_WITHOUT=clusters,wgma: only these can be left out"));
+  CHECK(std::filesystem::is_empty(folder.path()));
+}
